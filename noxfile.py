@@ -1,0 +1,56 @@
+"""The checks. `nox -s tests` is the everyday one; `nox` alone runs all that a change must pass."""
+
+from pathlib import Path
+
+import nox
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+nox.options.sessions = ["tests", "lint", "types", "coverage"]
+nox.options.error_on_missing_interpreters = True
+
+
+def measured(session: nox.Session, *arguments: str) -> None:
+    """Run pytest under branch coverage, that of its subprocesses included; data stays in the session's directory."""
+    session.install("-e.", *nox.project.dependency_groups(PYPROJECT, "test"))
+    session.env["COVERAGE_FILE"] = str(Path(session.create_tmp(), "coverage").resolve())
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *arguments)
+    session.run("coverage", "combine", "--quiet")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Fast suite under branch coverage; `nox -s tests -- -k broker` narrows it."""
+    measured(session, "-m", "not slow", *session.posargs)
+    if not session.posargs:
+        session.run("coverage", "report")
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Whole suite; the package must be covered to 95 %, its core wholly, branches included."""
+    measured(session, *session.posargs)
+    session.run("coverage", "report", "--fail-under=95")
+    session.run("coverage", "report", "--fail-under=100", "--include=trio_chat/core/*")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Rules and format."""
+    session.install(*nox.project.dependency_groups(PYPROJECT, "lint"))
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Strict types, of the tests too."""
+    session.install("-e.", *nox.project.dependency_groups(PYPROJECT, "types"))
+    session.run("mypy")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Write the generated pages of docs/ anew."""
+    session.install("-e.")
+    session.run("python", "-m", "trio_chat.docs")

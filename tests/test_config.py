@@ -1,0 +1,109 @@
+"""What is true of a value, whoever gave it."""
+
+from __future__ import annotations
+
+import ipaddress
+
+import attrs
+import pytest
+
+from trio_chat.config import OPTIONS, Admission, Config, ConfigError
+
+
+def test_no_option_has_two_sections() -> None:
+    """The options are flat for people, so their names must differ over all sections."""
+    fields = [
+        field.name for section in attrs.fields(Config) for field in attrs.fields(type(getattr(Config(), section.name)))
+    ]
+    assert list(OPTIONS) == fields
+    assert len(set(fields)) == len(fields)
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_every_option_is_declared_for_people(name: str) -> None:
+    _section, field = OPTIONS[name]
+    assert field.metadata["help"].isprintable()
+    assert not field.metadata["help"].endswith(".")
+    assert field.metadata["must"]
+
+
+def test_flat_options_reach_their_sections() -> None:
+    config = Config.of(port=0, ping_interval=3.5, log_format="json")
+    assert (config.listen.port, config.heartbeat.ping_interval, config.logging.log_format) == (0, 3.5, "json")
+    assert config.limits == Config().limits
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [("port", 0, 65535), ("max_attempts", 1, 1_000_000), ("ban_seconds", 0.1, 31_536_000), ("drain_seconds", 0, 3600)],
+)
+def test_bounds_are_included(name: str, low: float, high: float) -> None:
+    for value in (low, high):
+        section, _field = OPTIONS[name]
+        assert getattr(getattr(Config.of(**{name: value}), section), name) == value
+    for value in (low - 1, high + 1):
+        with pytest.raises(ConfigError, match=f"^{name}: {value} must be an? (integer|number) from "):
+            Config.of(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("port", True),
+        ("port", 1.0),
+        ("port", "10000"),
+        ("port", None),
+        ("ping_interval", True),
+        ("ping_interval", float("nan")),
+        ("ping_interval", float("inf")),
+        ("ping_interval", 10**400),
+        ("host", ""),
+        ("host", "two words"),
+        ("host", 5),
+        ("environment", "staging"),
+        ("environment", []),
+        ("log", "sqlite:"),
+        ("log_level", "INFO"),
+        ("allowed_origins", ("",)),
+        ("allowed_origins", "https://example.org"),
+        ("trusted_proxies", ("10.0.0.0/8",)),
+        ("trusted_proxies", [ipaddress.ip_network("10.0.0.0/8")]),
+    ],
+)
+def test_wrong_value_is_refused_by_name(name: str, value: object) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Config.of(**{name: value})
+    assert str(caught.value).startswith(f"{name}: ")
+    assert str(caught.value).endswith(f"must be {OPTIONS[name][1].metadata['must']}")
+    assert caught.value.option == name
+
+
+@pytest.mark.parametrize("value", ["x" * 1000, 10**5000, "a\nb\x1b[31m\u2028\udcff"], ids=["long", "huge", "odd"])
+def test_error_is_one_readable_line_for_any_value(value: object) -> None:
+    line = str(ConfigError("port", value, "an integer"))
+    assert len(line) < 120
+    assert line.isprintable()
+
+
+def test_unknown_option_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^prot: 1 must be an option that exists$"):
+        Config.of(prot=1)
+
+
+def test_outbox_must_hold_four_messages() -> None:
+    assert Config.of(max_message_bytes=8192, outbox_bytes=32768).limits.outbox_bytes == 32768
+    with pytest.raises(ConfigError, match=r"^outbox_bytes: 40000 must be at least 4 × max_message_bytes = 4194304$"):
+        Config.of(outbox_bytes=40_000)
+
+
+@pytest.mark.parametrize(
+    ("environment", "allowed", "in_force"),
+    [
+        ("development", None, ("*",)),
+        ("production", None, ()),
+        ("development", (), ()),
+        ("production", ("https://*",), ("https://*",)),
+    ],
+)
+def test_origins_in_force(environment: str, allowed: tuple[str, ...] | None, in_force: tuple[str, ...]) -> None:
+    assert Admission(environment=environment, allowed_origins=allowed).origins == in_force

@@ -1,0 +1,174 @@
+"""The process around a server, with a server that does nothing."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import signal
+import socket
+from collections.abc import Iterator
+
+import attrs
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from trio_chat.config import Config, ConfigError
+from trio_chat.run import STOPPED_AT_ONCE, Address, announce, supervise
+from trio_chat.settings import load
+
+
+@pytest.fixture
+def said(caplog: pytest.LogCaptureFixture) -> Iterator[list[tuple[str, str]]]:
+    """(level, message) of what the process logged; filled as the test goes."""
+    entries: list[tuple[str, str]] = []
+
+    class Into(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            entries.append((record.levelname, record.getMessage()))
+
+    handler, logger = Into(), logging.getLogger("trio_chat.run")
+    logger.addHandler(handler)
+    with caplog.at_level(logging.INFO, logger.name):
+        yield entries
+    logger.removeHandler(handler)
+
+
+class Server:
+    """Serves until told to stop, and then drains until `drained` is set."""
+
+    def __init__(self, *, error: Exception | None = None, after_start: bool = False) -> None:
+        self.error, self.after_start, self.drained, self.cancelled = error, after_start, trio.Event(), False
+
+    async def __call__(
+        self,
+        config: Config,
+        *,
+        stop: trio.Event | None = None,
+        task_status: trio.TaskStatus[list[Address]] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        assert stop is not None
+        if self.error is not None and not self.after_start:
+            raise self.error
+        task_status.started([("0.0.0.0", 4321)])
+        if self.error is not None:
+            raise self.error
+        try:
+            await stop.wait()
+            await self.drained.wait()
+        except trio.Cancelled:
+            self.cancelled = True
+            raise
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_first_signal_drains(number: signal.Signals, said: list[tuple[str, str]]) -> None:
+    server = Server()
+    codes: list[int] = []
+
+    async def process() -> None:
+        codes.append(await supervise(load({}, {}), server))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(process)
+        await wait_all_tasks_blocked()
+        signal.raise_signal(number)
+        await wait_all_tasks_blocked()
+        assert codes == []
+        server.drained.set()
+    assert codes == [0]
+    assert not server.cancelled
+    assert said[-2:] == [
+        ("INFO", f"{number.name}: draining for at most 8 s; a second signal stops at once"),
+        ("INFO", "stopped"),
+    ]
+
+
+async def test_second_signal_stops_at_once(said: list[tuple[str, str]]) -> None:
+    server = Server()
+    codes: list[int] = []
+
+    async def process() -> None:
+        codes.append(await supervise(load({}, {}), server))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(process)
+        await wait_all_tasks_blocked()
+        signal.raise_signal(signal.SIGTERM)
+        await wait_all_tasks_blocked()
+        signal.raise_signal(signal.SIGINT)
+    assert codes == [STOPPED_AT_ONCE]
+    assert server.cancelled
+    assert said[-1] == ("WARNING", "SIGINT again: stopping at once")
+
+
+GONE = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (OSError(errno.EADDRINUSE, "in use"), "--port: 5 must be a free port (already in use on 0.0.0.0)"),
+        (
+            OSError(errno.EACCES, "denied"),
+            "--port: 5 must be a port that this user may open (permission denied on 0.0.0.0)",
+        ),
+        (OSError(errno.EADDRNOTAVAIL, "not ours"), "host: '0.0.0.0' must be an address of this machine"),
+        (GONE, "host: '0.0.0.0' must be an address that can be listened on (Name or service not known)"),
+        (UnicodeError("label"), "host: '0.0.0.0' must be an address that can be listened on (no valid host name)"),
+        (OSError(errno.EMFILE, "Too many"), "host: '0.0.0.0' must be an address that can be listened on (Too many)"),
+    ],
+)
+@pytest.mark.parametrize("depth", [0, 1, 2])
+async def test_address_that_cannot_be_listened_on_is_a_wrong_value(
+    error: Exception, expected: str, depth: int, said: list[tuple[str, str]]
+) -> None:
+    for _ in range(depth):
+        error = ExceptionGroup("nursery", [error])
+    with pytest.raises(ConfigError) as caught:
+        await supervise(load({"port": "5"}, {}), Server(error=error))
+    assert str(caught.value) == expected
+    assert said == []  # the one line on stderr is the error's
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "disk"), KeyError("bug")])
+async def test_what_breaks_later_is_no_wrong_value(error: Exception) -> None:
+    with pytest.raises(ExceptionGroup) as caught:
+        await supervise(load({}, {}), Server(error=error, after_start=True))
+    assert caught.group_contains(type(error))
+
+
+@pytest.mark.parametrize(
+    ("addresses", "places"),
+    [
+        ([("0.0.0.0", 10000), ("::", 10000)], ["localhost:10000"]),
+        ([("127.0.0.1", 1)], ["127.0.0.1:1"]),
+        ([("::1", 2), ("192.0.2.1", 3)], ["[::1]:2", "192.0.2.1:3"]),
+    ],
+)
+def test_addresses_are_announced_as_urls(
+    addresses: list[Address], places: list[str], said: list[tuple[str, str]]
+) -> None:
+    announce(Config(), addresses)
+    listening = [message for _level, message in said if message.startswith("listening")]
+    assert listening == [f"listening on http://{place}/ and ws://{place}/ws" for place in places]
+
+
+def test_what_is_lost_or_open_is_a_warning(said: list[tuple[str, str]]) -> None:
+    announce(Config(), [("127.0.0.1", 1)])
+    assert [message.split(";")[0] for level, message in said if level == "WARNING"] == [
+        "log: memory",
+        "environment: development",
+    ]
+
+
+def test_production_without_origins_is_no_warning(said: list[tuple[str, str]]) -> None:
+    announce(Config.of(environment="production"), [("127.0.0.1", 1)])
+    assert ("INFO", "environment: production") in said
+
+
+def test_log_that_outlives_the_process_is_no_warning(said: list[tuple[str, str]]) -> None:
+    with attrs.validators.disabled():  # no such kind can be configured yet
+        config = Config.of(log="sqlite:chat.db")
+    announce(config, [("127.0.0.1", 1)])
+    assert ("INFO", "log: sqlite:chat.db") in said

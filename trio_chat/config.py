@@ -1,0 +1,241 @@
+"""The configuration: every option once, with its default, its bounds and its one line of help.
+
+`Config` is made of frozen sections, and each part of the server is handed the section it needs and no more.
+The options are flat for people (`--max-attempts`, `TRIO_CHAT_MAX_ATTEMPTS`, `max_attempts = 20`): sections are ours.
+Reading flags, environment and files is the work of `trio_chat.settings`; here is only what is true of a value.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import attrs
+
+Net: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+MiB = 1024 * 1024
+
+
+class ConfigError(ValueError):
+    """An option has a wrong value. `str()` is one line that names the option, the value and what it must be."""
+
+    def __init__(self, option: str, value: object, must: str) -> None:
+        super().__init__(f"{option}: {_shown(value)} must be {must}")
+        self.option, self.value, self.must = option, value, must
+
+
+def _shown(value: object) -> str:
+    """A wrong value's `repr`, which has no line break, cut to 80 characters."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no integer of more than 4,300 digits
+        text = "a number of thousands of digits"
+    return text if len(text) <= 80 else text[:79] + "…"
+
+
+def _checked(must: str, good: Callable[[Any], bool]) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
+    def check(_instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+        if not good(value):
+            raise ConfigError(attribute.name, value, must)
+
+    return check
+
+
+def _option(default: Any, help: str, must: str, good: Callable[[Any], bool]) -> Any:
+    """Declare one option: `must` completes the sentence "NAME: VALUE must be …"."""
+    return attrs.field(default=default, validator=_checked(must, good), metadata={"help": help, "must": must})
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def whole(default: int, low: int, high: int, help: str) -> Any:
+    """An integer option from `low` to `high`, both included."""
+    return _option(
+        default, help, f"an integer from {low} to {high}", lambda value: _is_int(value) and low <= value <= high
+    )
+
+
+def number(default: float, low: float, high: float, help: str) -> Any:
+    """A number option, in the unit that `help` names, from `low` to `high`, both included."""
+    return _option(
+        default,
+        help,
+        f"a number from {low:.12g} to {high:.12g}",
+        lambda value: (_is_int(value) or isinstance(value, float)) and low <= value <= high,
+    )
+
+
+def choice(default: str, choices: tuple[str, ...], help: str) -> Any:
+    """One of a few words."""
+    return _option(default, help, "one of " + ", ".join(choices), lambda value: value in choices)
+
+
+def _networks(help: str) -> Any:
+    return _option(
+        (),
+        help,
+        "CIDR networks such as 10.0.0.0/8",
+        lambda value: (
+            isinstance(value, tuple)
+            and all(isinstance(net, ipaddress.IPv4Network | ipaddress.IPv6Network) for net in value)
+        ),
+    )
+
+
+def _is_pattern_list(value: Any) -> bool:
+    return value is None or (
+        isinstance(value, tuple) and all(isinstance(pattern, str) and pattern for pattern in value)
+    )
+
+
+@attrs.frozen(kw_only=True)
+class Listen:
+    """Where the server listens, and whom it believes about a client's address."""
+
+    host: str = _option(
+        "0.0.0.0",
+        "address or host name to listen on",
+        "an address or a host name",
+        lambda value: isinstance(value, str) and bool(value) and not any(c.isspace() for c in value),
+    )
+    port: int = whole(10000, 0, 65535, "TCP port to listen on; 0 takes a free one")
+    trusted_proxies: tuple[Net, ...] = _networks("networks whose X-Forwarded-For is believed")
+    connect_timeout: float = number(15, 0.1, 3600, "seconds for a whole request head, and again for `connect`")
+    drain_seconds: float = number(8, 0, 3600, "seconds that a drain may take; under a container's 10")
+
+
+@attrs.frozen(kw_only=True)
+class Admission:
+    """Who may open a connection, and how often."""
+
+    environment: str = choice("development", ("development", "production"), "production refuses unlisted origins")
+    allowed_origins: tuple[str, ...] | None = _option(
+        None,
+        "fnmatch patterns of admitted Origin headers; the page's own is always admitted; "
+        "the default is * in development and none in production",
+        "non-empty patterns such as https://*.example.org",
+        _is_pattern_list,
+    )
+    max_attempts: int = whole(20, 1, 1_000_000, "connection attempts of one address in attempt_window")
+    attempt_window: float = number(15, 0.1, 86_400, "seconds over which attempts are counted")
+    ban_seconds: float = number(60, 0.1, 31_536_000, "seconds that an address is banned after too many attempts")
+    trusted_addresses: tuple[Net, ...] = _networks("networks whose attempts and connections are not counted")
+    max_connections: int = whole(20_000, 1, 1_000_000, "connections in all")
+    max_connections_per_address: int = whole(1_000, 1, 1_000_000, "connections of one address (IPv6: of one /64)")
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The patterns in force."""
+        if self.allowed_origins is not None:
+            return self.allowed_origins
+        return () if self.environment == "production" else ("*",)
+
+
+@attrs.frozen(kw_only=True)
+class Limits:
+    """How much one user, one connection and one message may be."""
+
+    max_message_bytes: int = whole(MiB, 8192, 64 * MiB, "bytes of one message, in either direction")
+    message_timeout: float = number(60, 0.1, 86_400, "seconds within which a begun message must be whole")
+    content_chars: int = whole(1_044_480, 1, 64 * MiB, "code points of one message's content")
+    messages_per_second: float = number(10, 0.01, 1_000_000, "commands a second that a connection may send on average")
+    messages_burst: int = whole(40, 1, 1_000_000, "commands that a connection may send at once")
+    frames_per_second: float = number(100, 1, 1_000_000, "raw frames a second, control frames included")
+    rooms_per_user: int = whole(100, 1, 100_000, "rooms that one user may be in")
+    rooms_created_per_hour: int = whole(20, 1, 1_000_000, "rooms that one user, and one address, may create an hour")
+    max_rooms: int = whole(100_000, 1, 10_000_000, "rooms in all")
+    presence_interval: float = number(0.5, 0.01, 3600, "seconds over which joins and leaves are told together")
+    presence_limit: int = whole(100, 0, 1_000_000, "members up to which a room's users are listed unasked")
+    outbox_frames: int = whole(1_024, 16, 1_000_000, "frames that may wait for one connection")
+    outbox_bytes: int = whole(
+        4 * MiB, 32_768, 1024 * MiB, "bytes that may wait for one connection; at least 4 messages"
+    )
+    max_buffered_bytes: int = whole(1024 * MiB, MiB, 1024 * 1024 * MiB, "bytes that may wait for all connections")
+
+
+@attrs.frozen(kw_only=True)
+class Heartbeat:
+    """When silence means that the peer is gone."""
+
+    ping_interval: float = number(20, 0.1, 86_400, "seconds of silence after which a ping is sent")
+    ping_timeout: float = number(10, 0.1, 86_400, "seconds after a ping within which a byte must come")
+
+
+@attrs.frozen(kw_only=True)
+class History:
+    """What is kept, and for how long."""
+
+    log: str = _option(
+        "memory",
+        "where entries are kept; memory ends with the process",
+        "memory (the durable kinds are not built yet)",
+        lambda value: value == "memory",
+    )
+    history_limit: int = whole(10_000, 1, 100_000_000, "entries kept of each room")
+    history_days: float = number(30, 0.001, 36_500, "days that an entry is kept")
+    resume_window: float = number(600, 0, 31_536_000, "seconds for which a lost session can be resumed")
+    dedupe_window: float = number(600, 0, 31_536_000, "seconds for which a message's key is remembered")
+
+
+@attrs.frozen(kw_only=True)
+class Logging:
+    """What the server says on stderr."""
+
+    log_level: str = choice("info", ("debug", "info", "warning", "error"), "least severe level that is logged")
+    log_format: str = choice("text", ("text", "json"), "form of a log line")
+
+
+@attrs.frozen(kw_only=True)
+class Config:
+    """All sections. Make one of flat options with `Config.of(port=0)`; the defaults are the documented ones."""
+
+    listen: Listen = attrs.field(factory=Listen)
+    admission: Admission = attrs.field(factory=Admission)
+    limits: Limits = attrs.field(factory=Limits)
+    heartbeat: Heartbeat = attrs.field(factory=Heartbeat)
+    history: History = attrs.field(factory=History)
+    logging: Logging = attrs.field(factory=Logging)
+
+    def __attrs_post_init__(self) -> None:
+        """Check what two options say together."""
+        limits = self.limits
+        if limits.outbox_bytes < 4 * limits.max_message_bytes:
+            raise ConfigError(
+                "outbox_bytes", limits.outbox_bytes, f"at least 4 × max_message_bytes = {4 * limits.max_message_bytes}"
+            )
+
+    @classmethod
+    def of(cls, **options: Any) -> Config:
+        """Build a `Config` from flat options, the rest by default.
+
+        Raises:
+            ConfigError: an unknown option, or a value outside its bounds.
+        """
+        unknown = [name for name in options if name not in OPTIONS]
+        if unknown:
+            raise ConfigError(unknown[0], options[unknown[0]], "an option that exists")
+        return cls(
+            **{
+                section.name: section_class(section)(
+                    **{name: value for name, value in options.items() if OPTIONS[name][0] == section.name}
+                )
+                for section in attrs.fields(cls)
+            }
+        )
+
+
+def section_class(section: attrs.Attribute[Any]) -> Any:
+    """The class of one of `Config`'s sections, its fields' types resolved."""
+    attrs.resolve_types(Config)
+    return attrs.resolve_types(getattr(attrs.fields(Config), section.name).type)
+
+
+# Flat option name → (its section's name, its attrs field), in the order of declaration.
+OPTIONS: dict[str, tuple[str, attrs.Attribute[Any]]] = {
+    field.name: (section.name, field)
+    for section in attrs.fields(Config)
+    for field in attrs.fields(section_class(section))
+}

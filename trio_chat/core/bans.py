@@ -1,0 +1,108 @@
+"""Admission: who may open a connection. Attempts, bans and open connections are counted by address."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+from trio_chat.config import Admission
+from trio_chat.core.effects import Admit, Admitted, Banned, ConnId, Effect, Note, Refused
+from trio_chat.core.limits import Deadlines, Window
+
+CROWDED_RETRY = 10.0  # seconds after which an address with too many connections may ask again
+FULL_RETRY = 5.0  # seconds after which a full server may be asked again
+
+
+class Gate:
+    """Counts attempts and connections, and bans. An address is forgotten when nothing of it matters any longer.
+
+    A returning session (its ticket was good) has a bucket of its own: its attempts are not its address's, and it
+    passes a ban of the address, so that a whole office behind one address comes back after a deploy.
+    """
+
+    def __init__(self, config: Admission) -> None:
+        self._config = config
+        self._attempts: dict[str, Window] = {}
+        self._forget: Deadlines[str] = Deadlines(config.attempt_window)
+        self._bans: Deadlines[str] = Deadlines(config.ban_seconds)
+        self._banned_until: dict[str, float] = {}
+        self._open: dict[ConnId, str] = {}
+        self._per_address: dict[str, int] = {}
+
+    def admit(self, ask: Admit, returning: str | None, now: float) -> list[Effect]:
+        """Decide on an upgrade request; `returning` names the session whose ticket it brought."""
+        effects: list[Effect] = []
+        excused = ask.trusted or (returning is not None and self._count(returning, now))
+        if not excused:
+            if ask.address in self._bans:
+                return [Refused(ask.conn, 403, "This address is banned for a while", self._ban_left(ask.address, now))]
+            effects = self.attempt(ask.address, now)
+            if effects:
+                retry_after = self._config.ban_seconds
+                return [*effects, Refused(ask.conn, 429, "Too many connection attempts", retry_after)]
+        if not self._origin_allowed(ask):
+            return [Refused(ask.conn, 403, "This origin is not allowed")]
+        if len(self._open) >= self._config.max_connections:
+            return [Refused(ask.conn, 503, "The server is full", FULL_RETRY)]
+        if not ask.trusted and self._per_address.get(ask.address, 0) >= self._config.max_connections_per_address:
+            return [Refused(ask.conn, 429, "Too many connections from this address", CROWDED_RETRY)]
+        self._open[ask.conn] = "" if ask.trusted else ask.address
+        if not ask.trusted:
+            self._per_address[ask.address] = self._per_address.get(ask.address, 0) + 1
+        return [Admitted(ask.conn)]
+
+    def attempt(self, address: str, now: float) -> list[Effect]:
+        """Count an attempt. The one that is too many bans the address; those during a ban are not counted."""
+        if address in self._bans or self._count(address, now):
+            return []
+        del self._attempts[address]  # after the ban the count starts at 0
+        self._forget.discard(address)
+        self._bans.set(address, now)
+        self._banned_until[address] = now + self._config.ban_seconds
+        return [
+            Banned(address, self._banned_until[address]),
+            Note("%s banned for %g s: too many connection attempts", (address, self._config.ban_seconds), warning=True),
+        ]
+
+    def closed(self, conn: ConnId) -> None:
+        """A connection that was admitted is gone."""
+        address = self._open.pop(conn, "")
+        if address:
+            left = self._per_address[address] - 1
+            if left:
+                self._per_address[address] = left
+            else:
+                del self._per_address[address]
+
+    def next_due(self) -> float | None:
+        """When there is something to lift or to forget."""
+        return min((due for due in (self._bans.next(), self._forget.next()) if due is not None), default=None)
+
+    def tick(self, now: float) -> list[Effect]:
+        """Lift the bans that are over and forget what can no longer matter."""
+        for bucket in self._forget.pop(now):
+            if self._attempts[bucket].idle(now):
+                del self._attempts[bucket]
+            else:
+                self._forget.set(bucket, now)
+        lifted = self._bans.pop(now)
+        for address in lifted:
+            del self._banned_until[address]
+        return [Banned(address, None) for address in lifted]
+
+    def _count(self, bucket: str, now: float) -> bool:
+        window = self._attempts.get(bucket)
+        if window is None:
+            window = self._attempts[bucket] = Window(self._config.max_attempts, self._config.attempt_window)
+        if bucket not in self._forget:
+            self._forget.set(bucket, now)
+        return window.hit(now)
+
+    def _ban_left(self, address: str, now: float) -> float:
+        return max(0.0, self._banned_until[address] - now)
+
+    def _origin_allowed(self, ask: Admit) -> bool:
+        """No `Origin` is no web page, and admitted; a page of our own is, too."""
+        if ask.origin is None or ask.own_origin:
+            return True
+        origin = ask.origin.lower()  # scheme and host have no case (RFC 6454 section 4)
+        return any(fnmatchcase(origin, pattern.lower()) for pattern in self._config.origins)

@@ -1,0 +1,109 @@
+"""What the handlers share: the state of the chat, and how a command is refused or acked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from trio_chat.config import Admission, Heartbeat, History, Limits
+from trio_chat.core.bans import Gate
+from trio_chat.core.effects import ConnId, Effect, Reply
+from trio_chat.core.errors import ErrorCode
+from trio_chat.core.limits import Deadlines
+from trio_chat.core.messages import Ack, Command, CommandId, Error
+from trio_chat.core.names import Name, parse_name
+from trio_chat.core.rooms import Room, Rooms
+from trio_chat.core.sessions import Connection, People, Session, User
+
+GENERAL = "general"
+PROBE_SECONDS = 2.0  # for a live guest to show life, when another asks for the name (PROTOCOL, "Who is who")
+RECONNECT = {"base": 1.0, "max": 30.0, "jitter": 1.0}  # seconds; what a client is told to back off by
+
+
+@attrs.frozen(kw_only=True)
+class Secrets:
+    """The randomness of one start. `boot` names it in epochs and ids; `ticket_key` signs tickets."""
+
+    boot: str
+    ticket_key: bytes
+
+
+class Chat:
+    """All users, rooms and bans, and what falls due."""
+
+    def __init__(
+        self,
+        admission: Admission,
+        limits: Limits,
+        history: History,
+        heartbeat: Heartbeat,
+        connect_timeout: float,
+        secrets: Secrets,
+        server: str,
+    ) -> None:
+        self.limits, self.history, self.heartbeat, self.server = limits, history, heartbeat, server
+        self.gate = Gate(admission)
+        self.people = People(secrets.boot, secrets.ticket_key)
+        self.rooms = Rooms(secrets.boot, limits.rooms_created_per_hour)
+        self.general = self.rooms.create(parse_name(GENERAL))
+        self.conns: dict[ConnId, Connection] = {}
+        self.to_unqueue: list[Connection] = []  # welcomed after a probe, with commands that waited for it
+        self.connecting: Deadlines[ConnId] = Deadlines(connect_timeout)
+        self.probing: Deadlines[ConnId] = Deadlines(PROBE_SECONDS)
+        self.detached: Deadlines[Session] = Deadlines(history.resume_window)
+        self.stirred: Deadlines[Room] = Deadlines(limits.presence_interval)
+
+    def tell(self, room: Room, user: User, now: float, *, joined: bool) -> None:
+        """Note a coming or going; all within one `presence_interval` are told together (promise 8)."""
+        room.tell(user, joined=joined)
+        if room not in self.stirred:
+            self.stirred.set(room, now)
+
+    def find_room(self, user: User, written: str) -> Room | ErrorCode:
+        """The room that `user` calls `written` and is in: `@name` is the conversation with that user."""
+        if written.startswith("@"):
+            other = self.find_user(written[1:])
+            if isinstance(other, ErrorCode):
+                return other
+            if other is user:
+                return ErrorCode.BAD_ROOM
+            talk = next((talk for talk in user.talks.values() if other.id in talk.members), None)
+            return talk or ErrorCode.NO_SUCH_ROOM
+        name = room_name(written)
+        if name is None:
+            return ErrorCode.BAD_ROOM
+        room = user.rooms.get(name.key)
+        if room is None:
+            return ErrorCode.NOT_IN_ROOM if self.rooms.get(name.key) else ErrorCode.NO_SUCH_ROOM
+        return room
+
+    def find_user(self, written: str) -> User | ErrorCode:
+        """The user with this name, live or detached."""
+        try:
+            user = self.people.by_name.get(parse_name(written).key)
+        except ValueError:
+            user = None
+        return user or ErrorCode.NO_SUCH_USER
+
+
+def room_name(written: str) -> Name | None:
+    """The name of a public room, or None for what is none."""
+    try:
+        return parse_name(written)
+    except ValueError:
+        return None
+
+
+def refuse(
+    conn: ConnId, request: Command, code: ErrorCode, content: str = "", *, retry_after: float | None = None
+) -> Reply:
+    """The one answer to a command that changed nothing."""
+    if retry_after is not None:
+        retry_after = round(retry_after, 3)
+    return Reply(conn, Error(content=content or code.text, code=code.value, id=request.id, retry_after=retry_after))
+
+
+def ack(conn: ConnId, answer_to: CommandId | None, **made: Any) -> list[Effect]:
+    """The one answer to a command that was done; none where it carried no `id`."""
+    return [] if answer_to is None else [Reply(conn, Ack(id=answer_to, **made))]

@@ -1,0 +1,27 @@
+"""The command table: what each command needs, and who does it. The only place that joins a message to its handler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from trio_chat.core import history, membership, messages, posting
+from trio_chat.core.chat import Chat
+from trio_chat.core.effects import ConnId, Effect, Now
+from trio_chat.core.messages import Command
+from trio_chat.core.sessions import Session
+
+Handler: TypeAlias = Callable[[Chat, Session, ConnId, Any, Now], list[Effect]]
+
+# Every command but `connect`, which `state` takes by itself: all of these need a session, and a token of its bucket.
+HANDLERS: dict[type[Command], Handler] = {
+    messages.Message: posting.message,
+    messages.Private: posting.private,
+    messages.Ping: posting.ping,
+    messages.Typing: posting.typing,
+    messages.Join: membership.join,
+    messages.Leave: membership.leave,
+    messages.GetHistory: history.history,
+    messages.ListRooms: membership.rooms,
+    messages.ListUsers: membership.users,
+}

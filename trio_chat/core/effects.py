@@ -1,0 +1,279 @@
+"""What goes into `ChatState.apply`, and what comes out of it.
+
+Plain values, so that a fuzz machine, a replay or a reader with a pencil sees the same lists.
+
+In come *inputs* (a connection asks, a frame came, the log answered, time passed); out come *effects*. The log is the
+order: an `Append` is only a wish, and what it changes changes when its `Committed` is applied.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, TypeAlias
+
+import attrs
+
+from trio_chat.core.errors import Close
+from trio_chat.core.messages import Command, CommandId, Event
+
+ConnId: TypeAlias = int
+
+
+class Now(NamedTuple):
+    """The time of an input: `mono` seconds that never go back, `wall` seconds since 1970 UTC."""
+
+    mono: float
+    wall: float
+
+
+@attrs.frozen
+class Draft:
+    """An entry before it has a place: who said what. `size`: bytes that its frame takes at most."""
+
+    kind: Literal["message", "private"]
+    author: str
+    sender: str
+    content: str
+    at: float
+    size: int
+    room: str = ""  # its name when it was posted; private entries have `to`
+    to: str = ""
+    reply_to: int | None = None
+
+
+@attrs.frozen
+class Entry:
+    """A draft with its place in the log of its room: for ever."""
+
+    seq: int
+    epoch: str
+    draft: Draft
+
+
+# --- Inputs ----------------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class Admit:
+    """An upgrade request asks to come in. `address` is counted unless `trusted`; `own_origin`: the page is our own."""
+
+    conn: ConnId
+    address: str
+    trusted: bool = False
+    modern: bool = True  # it offered the subprotocol
+    origin: str | None = None
+    own_origin: bool = False
+    ticket: str | None = None
+
+
+@attrs.frozen
+class Attempted:
+    """A request head never got whole: that counts as an attempt of `address`."""
+
+    address: str
+    trusted: bool = False
+
+
+@attrs.frozen
+class Received:
+    """A connection sent a command. `fresh` is an unguessable token for a session that it may open."""
+
+    conn: ConnId
+    command: Command
+    fresh: str = ""
+
+
+@attrs.frozen
+class Alive:
+    """A connection that was probed gave a sign of life."""
+
+    conn: ConnId
+
+
+@attrs.frozen
+class Disconnected:
+    """A connection is over: `code` is the client's (None: it left without any), `cut` ours, if we closed it.
+
+    `unsent`: of each room, the first `seq` in the outbox that never reached the socket.
+    """
+
+    conn: ConnId
+    code: int | None = None
+    cut: Close | None = None
+    unsent: tuple[tuple[str, int], ...] = ()
+
+
+@attrs.frozen
+class Drain:
+    """Begin to go away: refuse newcomers, tell all, close them in batches over `seconds`."""
+
+    seconds: float
+
+
+@attrs.frozen
+class Tick:
+    """Time passed: `next_due()` is reached."""
+
+
+# --- Effects on connections ------------------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class Admitted:
+    """The upgrade may go on."""
+
+    conn: ConnId
+
+
+@attrs.frozen
+class Refused:
+    """The upgrade is answered over HTTP with `status` and `text`; `retry_after` in seconds."""
+
+    conn: ConnId
+    status: int
+    text: str
+    retry_after: float | None = None
+
+
+@attrs.frozen
+class Reply:
+    """Send `event` to one connection."""
+
+    conn: ConnId
+    event: Event
+
+
+@attrs.frozen
+class Deliver:
+    """Send `event` to all of `conns`, encoded once. `room` and `seq` where it is an entry of a log."""
+
+    conns: tuple[ConnId, ...]
+    event: Event
+    room: str = ""
+    seq: int = 0
+
+
+@attrs.frozen
+class Cut:
+    """Close a connection with a code of `errors.Close`."""
+
+    conn: ConnId
+    code: Close
+
+
+@attrs.frozen
+class Probe:
+    """Ping a connection; its next byte is answered with `Alive`."""
+
+    conn: ConnId
+
+
+@attrs.frozen
+class Banned:
+    """`address` is banned until `until` (monotonic seconds), or no longer where that is None."""
+
+    address: str
+    until: float | None
+
+
+@attrs.frozen
+class Note:
+    """A line for the operator's log; never the content of a message."""
+
+    text: str
+    args: tuple[object, ...] = ()
+    warning: bool = False
+
+
+# --- Effects on the log, and its answers ------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class Append:
+    """Ask the log for a place in `room`. `conn` and `answer_to` say whom to ack; `key` makes a retry harmless."""
+
+    room: str
+    epoch: str
+    draft: Draft
+    conn: ConnId
+    answer_to: CommandId | None = None
+    key: str | None = None
+
+
+@attrs.frozen
+class Read:
+    """Ask the log for at most `limit` entries and `max_bytes` bytes, after or before a `seq`, or the newest.
+
+    `history`: for a `history` command. Otherwise a replay, which waits until the outbox of `conn` has room.
+    """
+
+    room: str
+    epoch: str
+    conn: ConnId
+    limit: int
+    max_bytes: int
+    after: int | None = None
+    before: int | None = None
+    history: bool = False
+    answer_to: CommandId | None = None
+
+
+@attrs.frozen
+class Forget:
+    """A room is closed: its log can go."""
+
+    room: str
+    epoch: str
+
+
+@attrs.frozen
+class Committed:
+    """The log took an entry; `first` is the oldest that it still holds."""
+
+    request: Append
+    entry: Entry
+    first: int
+
+
+@attrs.frozen
+class Duplicate:
+    """The same key with the same content was committed before, as `seq`."""
+
+    request: Append
+    seq: int
+
+
+@attrs.frozen
+class KeyReused:
+    """The key was committed before with another content."""
+
+    request: Append
+
+
+@attrs.frozen
+class Stale:
+    """The epoch that an `Append` or a `Read` was decided under has passed."""
+
+    request: Append | Read
+
+
+@attrs.frozen
+class Failed:
+    """The log cannot, right now; `retry_after` in seconds."""
+
+    request: Append | Read
+    retry_after: float = 1.0
+
+
+@attrs.frozen
+class Page:
+    """Entries, ascending; `first` and `last` are the log's (`first` = `last` + 1 where it is empty)."""
+
+    request: Read
+    entries: tuple[Entry, ...]
+    first: int
+    last: int
+
+
+Answer: TypeAlias = Committed | Duplicate | KeyReused | Stale | Failed | Page
+Input: TypeAlias = Admit | Attempted | Received | Alive | Disconnected | Drain | Tick | Answer
+Effect: TypeAlias = Admitted | Refused | Reply | Deliver | Cut | Probe | Banned | Note | Append | Read | Forget

@@ -1,0 +1,179 @@
+"""Reading the log back: `history`, and the replay of what a session missed.
+
+Replay is pulled (promise 3): each `Read` waits until the outbox has room, and its `Page` asks for the next one. In
+the turn in which the position equals the last committed `seq`, the connection is attached and hears live.
+"""
+
+from __future__ import annotations
+
+from trio_chat.core.chat import Chat, refuse
+from trio_chat.core.effects import ConnId, Deliver, Effect, Entry, Failed, Now, Page, Read, Reply, Stale
+from trio_chat.core.errors import ErrorCode
+from trio_chat.core.messages import (
+    Error,
+    Event,
+    GetHistory,
+    HistoryPage,
+    Position,
+    Posted,
+    PrivatePosted,
+    System,
+    timestamp,
+)
+from trio_chat.core.rooms import Room
+from trio_chat.core.sessions import Session
+
+PAGE_ENTRIES = 200
+PAGE_BYTES = 256 * 1024
+PAGE_HEAD = 4096  # bytes of a `history` frame beside its entries
+
+
+def entry_event(entry: Entry) -> Event:
+    """The frame of an entry: the same live, replayed and in `history`."""
+    draft, when = entry.draft, timestamp(entry.draft.at)
+    if draft.kind == "private":
+        return PrivatePosted(
+            from_=draft.sender,
+            sender=draft.sender,
+            to=draft.to,
+            content=draft.content,
+            timestamp=when,
+            seq=entry.seq,
+            epoch=entry.epoch,
+            reply_to=draft.reply_to,
+        )
+    return Posted(
+        content=draft.content,
+        sender=draft.sender,
+        room=draft.room,
+        timestamp=when,
+        seq=entry.seq,
+        reply_to=draft.reply_to,
+    )
+
+
+def history(chat: Chat, session: Session, conn: ConnId, request: GetHistory, now: Now) -> list[Effect]:
+    """Ask the log for a page; members only."""
+    room = chat.find_room(session.user, request.room)
+    if isinstance(room, ErrorCode):
+        return [refuse(conn, request, room)]
+    return [
+        Read(
+            room.key,
+            room.epoch,
+            conn,
+            request.limit,
+            max_bytes=chat.limits.max_message_bytes - PAGE_HEAD,
+            after=request.after,
+            before=request.before,
+            history=True,
+            answer_to=request.id,
+        )
+    ]
+
+
+def replay(chat: Chat, session: Session, room: Room, since: Position | int, now: Now) -> list[Effect]:
+    """Attach the session's connection to `room`, first sending it what came since a position.
+
+    Where the log does not reach back to it, `lagged` says so, and the replay begins at what is still held.
+    """
+    assert session.conn is not None
+    seq = since if isinstance(since, int) else since.seq
+    known = isinstance(since, int) or since.epoch == room.epoch
+    effects: list[Effect] = []
+    if not known or seq > room.last or seq + 1 < room.first:
+        effects.append(lagged(session.conn, session, room, now))
+        seq = room.first - 1
+    room.attach(session, seq)
+    if session.conn in room.catching:
+        effects.append(_next_read(room, session.conn, seq))
+    return effects
+
+
+def lagged(conn: ConnId, session: Session, room: Room, now: Now) -> Reply:
+    """Tell that there is a gap: what is still held goes from `first` to `last`."""
+    return Reply(
+        conn,
+        System(
+            event="lagged",
+            content="Some earlier messages are no longer held",
+            timestamp=timestamp(now.wall),
+            room=room.name_for(session.user),
+            epoch=room.epoch,
+            first=room.first,
+            last=room.last,
+        ),
+    )
+
+
+def _next_read(room: Room, conn: ConnId, after: int) -> Read:
+    return Read(room.key, room.epoch, conn, PAGE_ENTRIES, PAGE_BYTES, after=after)
+
+
+def page(chat: Chat, answer: Page, now: Now) -> list[Effect]:
+    """The log answered a `Read`."""
+    request = answer.request
+    room, connection = chat.rooms.get(request.room), chat.conns.get(request.conn)
+    if room is None or connection is None or connection.session is None:
+        return []
+    if request.history:
+        shown = [entry_event(entry) for entry in answer.entries]
+        return [
+            Reply(
+                request.conn,
+                HistoryPage(
+                    id=request.answer_to,
+                    room=room.name_for(connection.session.user),
+                    epoch=room.epoch,
+                    entries=shown,
+                    first=answer.first,
+                    last=answer.last,
+                    more=_more(answer),
+                ),
+            )
+        ]
+    return _replayed(room, connection.session, answer, now)
+
+
+def _more(answer: Page) -> bool:
+    """Whether the log holds more in the direction that was asked for."""
+    if answer.request.after is not None:
+        reached = answer.entries[-1].seq if answer.entries else max(answer.request.after, answer.first - 1)
+        return reached < answer.last
+    if answer.entries:
+        return answer.entries[0].seq > answer.first
+    return answer.request.before is not None and answer.request.before > answer.first <= answer.last
+
+
+def _replayed(room: Room, session: Session, answer: Page, now: Now) -> list[Effect]:
+    conn, after = answer.request.conn, answer.request.after
+    if after is None or room.catching.get(conn) != after:  # it left, or began anew, since
+        return []
+    room.first = max(room.first, answer.first)
+    effects: list[Effect] = []
+    if after + 1 < answer.first:  # trimmed under our feet
+        effects.append(lagged(conn, session, room, now))
+    effects += [Deliver((conn,), entry_event(entry), room.key, entry.seq) for entry in answer.entries]
+    reached = answer.entries[-1].seq if answer.entries else room.last
+    if reached >= room.last:
+        room.caught_up(conn)
+    else:
+        room.catching[conn] = reached
+        effects.append(_next_read(room, conn, reached))
+    return effects
+
+
+def failed(chat: Chat, answer: Failed | Stale) -> list[Effect]:
+    """The log cannot answer a `Read`: refuse a `history`; a replay is asked for again."""
+    request = answer.request
+    assert isinstance(request, Read)
+    retry_after = answer.retry_after if isinstance(answer, Failed) else 1.0
+    if request.history:
+        unavailable = ErrorCode.UNAVAILABLE
+        return [
+            Reply(
+                request.conn,
+                Error(content=unavailable.text, code=unavailable.value, id=request.answer_to, retry_after=retry_after),
+            )
+        ]
+    return [request] if request.conn in chat.conns else []

@@ -1,0 +1,97 @@
+"""Counting: token buckets, sliding windows, and deadlines that all lie equally far ahead."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable, Iterator
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item", bound=Hashable)
+
+
+class TokenBucket:
+    """`rate` tokens a second, `burst` at most."""
+
+    __slots__ = ("_at", "_tokens", "burst", "rate")
+
+    def __init__(self, rate: float, burst: float, now: float) -> None:
+        self.rate, self.burst = rate, burst
+        self._tokens, self._at = burst, now
+
+    def take(self, now: float) -> float:
+        """Take a token. Returns 0.0, or the seconds after which there is one."""
+        tokens = min(self.burst, self._tokens + (now - self._at) * self.rate)
+        self._at = now
+        if tokens >= 1:
+            self._tokens = tokens - 1
+            return 0.0
+        self._tokens = tokens
+        return (1 - tokens) / self.rate
+
+
+class Window:
+    """At most `limit` hits within any `seconds`: a sliding window, exact, of `limit` times at most."""
+
+    __slots__ = ("_hits", "limit", "seconds")
+
+    def __init__(self, limit: int, seconds: float) -> None:
+        self.limit, self.seconds = limit, seconds
+        self._hits: deque[float] = deque()
+
+    def wait(self, now: float) -> float:
+        """Seconds until the next hit is allowed; 0.0 is now. Counts nothing."""
+        hits = self._hits
+        while hits and hits[0] <= now - self.seconds:
+            hits.popleft()
+        return 0.0 if len(hits) < self.limit else hits[0] + self.seconds - now
+
+    def hit(self, now: float) -> bool:
+        """Count a hit. False, and nothing is counted, where it is one too many."""
+        if self.wait(now):
+            return False
+        self._hits.append(now)
+        return True
+
+    def idle(self, now: float) -> bool:
+        """Whether nothing in it matters any longer."""
+        return not self._hits or self._hits[-1] <= now - self.seconds
+
+
+class Deadlines(Generic[Item]):
+    """Items that fall due `delay` seconds after they were set: one delay for all, so their order is a queue's."""
+
+    def __init__(self, delay: float) -> None:
+        self.delay = delay
+        self._due: dict[Item, float] = {}
+
+    def __contains__(self, item: Item) -> bool:
+        """Whether `item` waits."""
+        return item in self._due
+
+    def __iter__(self) -> Iterator[Item]:
+        """What waits, first due first."""
+        return iter(self._due)
+
+    def set(self, item: Item, now: float) -> None:
+        """Let `item` fall due `delay` seconds from `now`, whatever it was due before."""
+        self._due.pop(item, None)
+        self._due[item] = now + self.delay
+
+    def discard(self, item: Item) -> None:
+        """Forget `item`, if it waits."""
+        self._due.pop(item, None)
+
+    def next(self) -> float | None:
+        """When the first falls due."""
+        return next(iter(self._due.values()), None)
+
+    def pop(self, now: float) -> list[Item]:
+        """Take out all that are due, first come first."""
+        due: list[Item] = []
+        for item, at in self._due.items():
+            if at > now:
+                break
+            due.append(item)
+        for item in due:
+            del self._due[item]
+        return due

@@ -1,0 +1,183 @@
+"""Saying something: `message`, `private`, `typing`, `ping`, and what the log answers."""
+
+from __future__ import annotations
+
+from trio_chat.core.chat import Chat, ack, refuse, room_name
+from trio_chat.core.codec import json_size
+from trio_chat.core.effects import (
+    Append,
+    Committed,
+    ConnId,
+    Deliver,
+    Draft,
+    Duplicate,
+    Effect,
+    Failed,
+    KeyReused,
+    Now,
+    Reply,
+    Stale,
+)
+from trio_chat.core.errors import ErrorCode
+from trio_chat.core.history import entry_event
+from trio_chat.core.membership import close_if_empty, created, enter
+from trio_chat.core.messages import Error, Message, Ping, Pong, Private, Typing, TypingShown, timestamp
+from trio_chat.core.rooms import Room
+from trio_chat.core.sessions import Session
+
+ENTRY_HEAD = 2048  # bytes of an entry's frame beside its content, at most: four names and the rest
+TYPING_SECONDS = 1.0  # between two typings to one target that are passed on
+TYPING_TARGETS = 128  # remembered of one session
+
+
+def message(chat: Chat, session: Session, conn: ConnId, request: Message, now: Now) -> list[Effect]:
+    """Ask the log for a place in the room; the sender joins it first."""
+    name = room_name(request.room)
+    if name is None:
+        return [refuse(conn, request, ErrorCode.BAD_ROOM)]
+    effects: list[Effect] = []
+    room = session.user.rooms.get(name.key)
+    if room is None:
+        known = chat.rooms.get(name.key)
+        if not _held(known, request.reply_to):
+            return [refuse(conn, request, ErrorCode.NO_SUCH_ENTRY)]
+        entered = enter(chat, session, conn, name, now)
+        if isinstance(entered, tuple):
+            return [refuse(conn, request, entered[0], retry_after=entered[1])]
+        room = entered
+        if known is None:
+            effects = created(room, session, conn, now)
+    elif not _held(room, request.reply_to):
+        return [refuse(conn, request, ErrorCode.NO_SUCH_ENTRY)]
+    user = session.user
+    draft = Draft(
+        "message",
+        user.id,
+        user.name.text,
+        request.content,
+        now.wall,
+        json_size(request.content) + ENTRY_HEAD,
+        room=room.name,
+        reply_to=request.reply_to,
+    )
+    effects.append(_append(room, draft, conn, request))
+    return effects
+
+
+def private(chat: Chat, session: Session, conn: ConnId, request: Private, now: Now) -> list[Effect]:
+    """Ask the log for a place in the conversation with `to`."""
+    user, other = session.user, chat.find_user(request.to)
+    if isinstance(other, ErrorCode):
+        return [refuse(conn, request, other)]
+    if other is user:
+        return [refuse(conn, request, ErrorCode.BAD_ROOM)]
+    if request.reply_to is not None:
+        talk = chat.find_room(user, f"@{request.to}")
+        if not _held(talk if isinstance(talk, Room) else None, request.reply_to):
+            return [refuse(conn, request, ErrorCode.NO_SUCH_ENTRY)]
+    room = chat.rooms.talk(user, other)
+    draft = Draft(
+        "private",
+        user.id,
+        user.name.text,
+        request.content,
+        now.wall,
+        json_size(request.content) + ENTRY_HEAD,
+        to=other.name.text,
+        reply_to=request.reply_to,
+    )
+    return [_append(room, draft, conn, request)]
+
+
+def _held(room: Room | None, seq: int | None) -> bool:
+    """Whether an entry that is replied to is still held; there is nothing to hold without a reply."""
+    return seq is None or (room is not None and room.first <= seq <= room.last)
+
+
+def _append(room: Room, draft: Draft, conn: ConnId, request: Message | Private) -> Append:
+    room.pending += 1
+    return Append(room.key, room.epoch, draft, conn, request.id, request.key)
+
+
+def committed(chat: Chat, answer: Committed | Duplicate, now: Now) -> list[Effect]:
+    """The log said yes: ack, then deliver to those who are members now (promise 1). A duplicate is only acked."""
+    request = answer.request
+    room = chat.rooms.get(request.room)
+    if room is None:  # a conversation whose guest ended while the log was busy
+        return []
+    room.pending -= 1
+    effects: list[Effect] = []
+    entry = answer.entry if isinstance(answer, Committed) else None
+    connection = chat.conns.get(request.conn)
+    if connection is not None and connection.session is not None:
+        seq = entry.seq if entry else answer.seq if isinstance(answer, Duplicate) else 0
+        name = room.name_for(connection.session.user)
+        effects = ack(request.conn, request.answer_to, seq=seq, room=name, epoch=room.epoch)
+    if isinstance(answer, Committed) and entry is not None:
+        room.last, room.first = entry.seq, answer.first
+        effects.append(Deliver(room.audience(), entry_event(entry), room.key, entry.seq))
+    return effects
+
+
+def not_committed(chat: Chat, answer: KeyReused | Stale | Failed, now: Now) -> list[Effect]:
+    """The log said no: the sender is told, and nothing else changes."""
+    request = answer.request
+    assert isinstance(request, Append)
+    code = ErrorCode.KEY_REUSED if isinstance(answer, KeyReused) else ErrorCode.UNAVAILABLE
+    retry_after = None if isinstance(answer, KeyReused) else 1.0
+    if isinstance(answer, Failed):
+        retry_after = answer.retry_after
+    effects: list[Effect] = []
+    if request.conn in chat.conns:
+        error = Error(content=code.text, code=code.value, id=request.answer_to, retry_after=retry_after)
+        effects.append(Reply(request.conn, error))
+    room = chat.rooms.get(request.room)
+    if room is not None:
+        room.pending -= 1
+        if room.between is None:
+            effects += close_if_empty(chat, room)
+    return effects
+
+
+def typing(chat: Chat, session: Session, conn: ConnId, request: Typing, now: Now) -> list[Effect]:
+    """Pass it on to the others: at most one a second per target, a stop always."""
+    user = session.user
+    written = request.room if request.to is None else f"@{request.to}"
+    assert written is not None
+    to: tuple[ConnId, ...]
+    if written.startswith("@"):
+        other = chat.find_user(written[1:])
+        if isinstance(other, ErrorCode):
+            return [refuse(conn, request, other)]
+        if other is user:
+            return [refuse(conn, request, ErrorCode.BAD_ROOM)]
+        target, to = f"@{other.name.key}", other.conns
+        shown = TypingShown(from_=user.name.text, sender=user.name.text, to=other.name.text, isTyping=request.isTyping)
+    else:
+        room = chat.find_room(user, written)
+        if isinstance(room, ErrorCode):
+            return [refuse(conn, request, room)]
+        target = room.key
+        to = tuple(other for other in room.conns if other != conn)
+        shown = TypingShown(from_=user.name.text, sender=user.name.text, room=room.name, isTyping=request.isTyping)
+    effects = ack(conn, request.id)
+    if to and _passes(session, target, now.mono, stopped=not request.isTyping):
+        effects.append(Deliver(to, shown))
+    return effects
+
+
+def _passes(session: Session, target: str, now: float, *, stopped: bool) -> bool:
+    typed = session.typed
+    if stopped:
+        return True
+    if now - typed.get(target, -TYPING_SECONDS) < TYPING_SECONDS:
+        return False
+    if len(typed) >= TYPING_TARGETS:
+        typed.clear()
+    typed[target] = now
+    return True
+
+
+def ping(chat: Chat, session: Session, conn: ConnId, request: Ping, now: Now) -> list[Effect]:
+    """Answer at once."""
+    return [Reply(conn, Pong(timestamp=timestamp(now.wall), id=request.id))]

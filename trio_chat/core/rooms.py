@@ -1,0 +1,183 @@
+"""Rooms: who is a member, who hears of an entry, and what is to be told of comings and goings."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from typing import Generic, Protocol, TypeVar
+
+import attrs
+
+from trio_chat.core.effects import ConnId
+from trio_chat.core.limits import Window
+from trio_chat.core.names import Name
+from trio_chat.core.sessions import Session, User
+
+
+class _Numbered(Protocol):
+    @property
+    def number(self) -> int: ...
+
+
+Item = TypeVar("Item", bound=_Numbered)
+
+
+class Roll(Generic[Item]):
+    """Items by ascending number: a page from any point costs its own length, however long the whole is."""
+
+    def __init__(self) -> None:
+        self._items: list[Item] = []
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self._items)
+
+    def add(self, item: Item) -> None:
+        """Put `item` in its place, once."""
+        at = bisect_left(self._items, item.number, key=_number)
+        if at == len(self._items) or self._items[at] is not item:
+            self._items.insert(at, item)
+
+    def remove(self, item: Item) -> bool:
+        """Take `item` out; False where it was not there."""
+        at = bisect_left(self._items, item.number, key=_number)
+        if at < len(self._items) and self._items[at] is item:
+            del self._items[at]
+            return True
+        return False
+
+    def __contains__(self, item: Item) -> bool:
+        """Whether `item` is there."""
+        at = bisect_left(self._items, item.number, key=_number)
+        return at < len(self._items) and self._items[at] is item
+
+    def page(self, after: int, limit: int) -> list[Item]:
+        """At most `limit` items whose number is above `after`."""
+        at = bisect_right(self._items, after, key=_number)
+        return self._items[at : at + limit]
+
+
+def _number(item: _Numbered) -> int:
+    return item.number
+
+
+@attrs.define(eq=False)
+class Room:
+    """A room, or (`between` is set) a private conversation: a logged room of two.
+
+    Of its members' connections, those in `catching` (with the last `seq` they were sent) are being replayed to; all
+    the others are the audience of the next entry. `last` is the last committed `seq`, `first` the oldest still held.
+    """
+
+    key: str
+    name: str
+    number: int
+    epoch: str
+    between: tuple[User, User] | None = None
+    first: int = 1
+    last: int = 0
+    pending: int = 0  # appends that the log has not answered
+    members: dict[str, User] = attrs.field(factory=dict)
+    conns: dict[ConnId, Session] = attrs.field(factory=dict)
+    catching: dict[ConnId, int] = attrs.field(factory=dict)
+    present: Roll[User] = attrs.field(factory=Roll)
+    news: dict[str, tuple[str, bool]] = attrs.field(factory=dict)  # name key → (name, joined rather than left)
+    _audience: tuple[ConnId, ...] | None = None
+
+    def audience(self) -> tuple[ConnId, ...]:
+        """The connections that get the next entry live, in the order in which they came."""
+        if self._audience is None:
+            self._audience = tuple(conn for conn in self.conns if conn not in self.catching)
+        return self._audience
+
+    def name_for(self, user: User) -> str:
+        """How `user` calls the room: a conversation is called after the other."""
+        if self.between is None:
+            return self.name
+        one, other = self.between
+        return f"@{(other if user is one else one).name.text}"
+
+    def attach(self, session: Session, position: int | None = None) -> None:
+        """Let the session's connection hear: from now on, or from after `position` on by replay."""
+        assert session.conn is not None
+        self.conns[session.conn] = session
+        self._audience = None
+        if position is not None and position < self.last:
+            self.catching[session.conn] = position
+        else:
+            self.catching.pop(session.conn, None)
+
+    def caught_up(self, conn: ConnId) -> None:
+        """The replay reached the last entry: hear live from now on."""
+        del self.catching[conn]
+        self._audience = None
+
+    def detach(self, conn: ConnId) -> int:
+        """Stop a connection from hearing. Returns the last `seq` it was sent."""
+        self.conns.pop(conn, None)
+        self._audience = None
+        return self.catching.pop(conn, self.last)
+
+    def tell(self, user: User, *, joined: bool) -> None:
+        """Note a coming or going, to be told with the others; one undone in time is told to nobody."""
+        noted = self.news.get(user.name.key)
+        if noted is not None and noted[1] != joined:
+            del self.news[user.name.key]
+        else:
+            self.news[user.name.key] = (user.name.text, joined)
+
+    def empty(self) -> bool:
+        """Whether nothing would be lost with it: no member, no entry, and none on its way."""
+        return not self.members and self.first > self.last and not self.pending
+
+
+class Rooms:
+    """All rooms by key, and by number for lists; conversations by key only."""
+
+    def __init__(self, boot: str, created_per_hour: int) -> None:
+        self._boot, self._per_hour = boot, created_per_hour
+        self._numbers = 0
+        self._by_key: dict[str, Room] = {}
+        self.listed: Roll[Room] = Roll()
+        self.created_by_address: dict[str, Window] = {}
+
+    def get(self, key: str) -> Room | None:
+        """The room or conversation with this key."""
+        return self._by_key.get(key)
+
+    def create(self, name: Name) -> Room:
+        """A new room, empty, in an epoch of its own."""
+        room = self._new(name.key, name.text)
+        self.listed.add(room)
+        return room
+
+    def talk(self, one: User, other: User) -> Room:
+        """The conversation of two users; new where there is none."""
+        low, high = sorted((one, other), key=_number)
+        key = f"@{low.id}\n{high.id}"
+        room = self._by_key.get(key)
+        if room is None:
+            room = self._new(key, "", between=(low, high))
+            for user in (low, high):
+                room.members[user.id] = user
+                user.talks[key] = room
+                for session in user.sessions:
+                    if session.conn is not None:
+                        room.attach(session)
+                    else:
+                        session.positions[key] = 0
+        return room
+
+    def close(self, room: Room) -> None:
+        """Take a room out."""
+        del self._by_key[room.key]
+        self.listed.remove(room)
+
+    def creations(self, address: str) -> Window:
+        """The rooms that an address created within the hour."""
+        return self.created_by_address.setdefault(address, Window(self._per_hour, 3600))
+
+    def _new(self, key: str, name: str, between: tuple[User, User] | None = None) -> Room:
+        self._numbers += 1
+        room = Room(key, name, self._numbers, f"{self._boot}-{self._numbers}", between)
+        self._by_key[key] = room
+        return room

@@ -1,0 +1,261 @@
+"""`ChatState`: the whole chat as one pure function of its inputs.
+
+`apply(input, now)` returns what must happen; `next_due()` says until when nothing will, unless an input comes. The
+same inputs at the same times give the same effects, in the same order, on any machine.
+"""
+
+from __future__ import annotations
+
+from trio_chat.config import Admission, Heartbeat, History, Limits
+from trio_chat.core import connecting, history, posting
+from trio_chat.core.chat import Chat, Secrets, refuse
+from trio_chat.core.commands import HANDLERS
+from trio_chat.core.effects import (
+    Admit,
+    Admitted,
+    Alive,
+    Attempted,
+    Committed,
+    ConnId,
+    Deliver,
+    Disconnected,
+    Drain,
+    Duplicate,
+    Effect,
+    Failed,
+    Input,
+    KeyReused,
+    Note,
+    Now,
+    Page,
+    Read,
+    Received,
+    Refused,
+    Stale,
+    Tick,
+)
+from trio_chat.core.errors import Close, ErrorCode
+from trio_chat.core.limits import TokenBucket, Window
+from trio_chat.core.membership import tell_news
+from trio_chat.core.messages import Bad, Connect, System, timestamp
+from trio_chat.core.sessions import Connection
+
+FLOOD_ANSWERS, FLOOD_SECONDS = 100, 60.0  # `rate_limited` answers within seconds, after which 4005
+MALFORMED_IN_A_ROW = 20  # bad frames without a valid one between, after which 4508
+DRAIN_BATCHES = 20  # a drain closes this many times
+DRAIN_RETRY = 1.0  # seconds after which to come back
+COMEBACKS_PER_SECOND = 500.0  # that the jitter of a drain aims at, so that the next server is not stormed
+
+
+class ChatState:
+    """Owns all room, user and ban state."""
+
+    def __init__(
+        self,
+        *,
+        secrets: Secrets,
+        admission: Admission | None = None,
+        limits: Limits | None = None,
+        history: History | None = None,
+        heartbeat: Heartbeat | None = None,
+        connect_timeout: float = 15,
+        server: str = "trio_chat",
+    ) -> None:
+        self.chat = Chat(
+            admission or Admission(),
+            limits or Limits(),
+            history or History(),
+            heartbeat or Heartbeat(),
+            connect_timeout,
+            secrets,
+            server,
+        )
+        self._drain_every: float | None = None
+        self._drain_next = 0.0
+        self._drain_batch = 0
+
+    @property
+    def draining(self) -> bool:
+        """Whether newcomers are refused because the server goes away."""
+        return self._drain_every is not None
+
+    def apply(self, given: Input, now: Now) -> list[Effect]:
+        """Take one input. Returns what must happen, in order; never raises for anything that a peer can send."""
+        match given:
+            case Received():
+                return self._received(given, now)
+            case Committed() | Duplicate():
+                return posting.committed(self.chat, given, now)
+            case Page():
+                return history.page(self.chat, given, now)
+            case Admit():
+                return self._admit(given, now)
+            case Disconnected():
+                connection = self.chat.conns.get(given.conn)
+                if connection is None:
+                    return []
+                return connecting.disconnected(self.chat, connection, given, now) + self._unqueue(now)
+            case Alive():
+                holder = self.chat.conns.get(given.conn)
+                return connecting.alive(self.chat, holder) if holder else []
+            case Attempted():
+                return [] if given.trusted else self.chat.gate.attempt(given.address, now.mono)
+            case Tick():
+                return self._tick(now)
+            case Drain():
+                return self._drain(given, now)
+            case KeyReused():
+                return posting.not_committed(self.chat, given, now)
+            case Stale() | Failed():
+                if isinstance(given.request, Read):
+                    return history.failed(self.chat, given)
+                return posting.not_committed(self.chat, given, now)
+
+    def next_due(self) -> float | None:
+        """The monotonic time at which a `Tick` is due, or None."""
+        chat = self.chat
+        dues = (
+            chat.connecting.next(),
+            chat.probing.next(),
+            chat.detached.next(),
+            chat.stirred.next(),
+            chat.gate.next_due(),
+            self._drain_next if self.draining and chat.conns else None,
+        )
+        return min((due for due in dues if due is not None), default=None)
+
+    def _admit(self, ask: Admit, now: Now) -> list[Effect]:
+        chat = self.chat
+        if self.draining:
+            return [Refused(ask.conn, 503, "The server is going away", DRAIN_RETRY)]
+        holder = chat.people.holder(ask.ticket)
+        effects = chat.gate.admit(ask, f"session {holder.number}" if holder else None, now.mono)
+        if any(isinstance(effect, Admitted) for effect in effects):
+            limits = chat.limits
+            chat.conns[ask.conn] = Connection(
+                ask.conn,
+                ask.address,
+                ask.trusted,
+                ask.modern,
+                TokenBucket(limits.messages_per_second, limits.messages_burst, now.mono),
+                Window(FLOOD_ANSWERS, FLOOD_SECONDS),
+            )
+            chat.connecting.set(ask.conn, now.mono)
+        return effects
+
+    def _received(self, given: Received, now: Now) -> list[Effect]:
+        """Check what every command needs, then hand it to its handler; no handler checks any of it again."""
+        connection = self.chat.conns.get(given.conn)
+        if connection is None or connection.cut:
+            return []  # it was on its way when we closed
+        command, session = given.command, connection.session
+        if session is None:
+            return self._greet(connection, given, now)
+        if isinstance(command, Bad):
+            return self._bad(connection, command, now)
+        connection.malformed = 0
+        wait = connection.bucket.take(now.mono)
+        if wait:
+            return self._limited(connection, given, wait, now)
+        handler = HANDLERS.get(type(command))
+        if handler is None:
+            return [refuse(given.conn, command, ErrorCode.ALREADY_CONNECTED)]
+        return handler(self.chat, session, given.conn, command, now)
+
+    def _greet(self, connection: Connection, given: Received, now: Now) -> list[Effect]:
+        """Before `welcome` only a `connect` is taken, and each failure is its error and then a close."""
+        command = given.command
+        if connection.asking is not None:  # its name is being probed: what it sends meanwhile waits its turn
+            if len(connection.queued) < self.chat.limits.messages_burst:
+                connection.queued.append(given)
+                return []
+            return connecting.turn_away(connection, command, ErrorCode.RATE_LIMITED, Close.BAD_HANDSHAKE)
+        if isinstance(command, Connect):
+            return connecting.connect(self.chat, connection, given, now)
+        if isinstance(command, Bad):
+            close = _CLOSES.get(command.code, Close.BAD_HANDSHAKE)
+            return connecting.turn_away(connection, command, command.code, close, command.content)
+        return connecting.turn_away(connection, command, ErrorCode.NOT_CONNECTED, Close.BAD_HANDSHAKE)
+
+    def _unqueue(self, now: Now) -> list[Effect]:
+        """Take what a connection sent while its name was probed, now that it has its welcome."""
+        effects: list[Effect] = []
+        while self.chat.to_unqueue:
+            connection = self.chat.to_unqueue.pop(0)
+            queued, connection.queued = connection.queued, []
+            for given in queued:
+                effects += self._received(given, now)
+        return effects
+
+    def _bad(self, connection: Connection, command: Bad, now: Now) -> list[Effect]:
+        effects: list[Effect] = [refuse(connection.id, command, command.code, command.content)]
+        if command.code is ErrorCode.UNSUPPORTED_DATA:
+            return effects + self._cut(connection.id, Close.UNSUPPORTED_DATA, now)
+        if command.code is not ErrorCode.TOO_LARGE:
+            connection.malformed += 1
+        if connection.malformed >= MALFORMED_IN_A_ROW:
+            effects += self._cut(connection.id, Close.BAD_INPUT, now)
+        return effects
+
+    def _limited(self, connection: Connection, given: Received, wait: float, now: Now) -> list[Effect]:
+        if connection.limited.hit(now.mono):
+            return [refuse(given.conn, given.command, ErrorCode.RATE_LIMITED, retry_after=wait)]
+        return self._cut(given.conn, Close.FLOODING, now)
+
+    def _cut(self, conn: ConnId, code: Close, now: Now) -> list[Effect]:
+        note = Note("connection %d cut: %d %s", (conn, int(code), code.reason))
+        return [note, *connecting.cut(self.chat, conn, code, now)]
+
+    def _tick(self, now: Now) -> list[Effect]:
+        """Do all that is due."""
+        chat = self.chat
+        effects = chat.gate.tick(now.mono)
+        for conn in chat.connecting.pop(now.mono):
+            effects += self._cut(conn, Close.CONNECT_TIMEOUT, now)
+        for conn in chat.probing.pop(now.mono):
+            connection = chat.conns[conn]
+            assert connection.asking is not None
+            if not connection.cut:
+                effects += self._probed(connection, connection.asking, now)
+        effects += self._unqueue(now)
+        for session in chat.detached.pop(now.mono):
+            effects += connecting.end(chat, session, now)
+        for room in chat.stirred.pop(now.mono):
+            effects += tell_news(chat, room, now)
+        if self.draining and now.mono >= self._drain_next:
+            effects += self._drain_some(now)
+        return effects
+
+    def _probed(self, connection: Connection, asked: Received, now: Now) -> list[Effect]:
+        """No life within the time: take the name over; of several who asked, the first gets it."""
+        return connecting.connect(self.chat, connection, asked, now, force=True)
+
+    def _drain(self, given: Drain, now: Now) -> list[Effect]:
+        """Tell everybody, then close in batches, so that not all come back in one moment."""
+        if self.draining:
+            return []
+        conns = tuple(self.chat.conns)
+        self._drain_every = given.seconds / DRAIN_BATCHES
+        self._drain_next = now.mono + self._drain_every
+        self._drain_batch = -(-len(conns) // DRAIN_BATCHES)
+        told = System(
+            event="draining",
+            content="The server is going away; please come back in a moment",
+            timestamp=timestamp(now.wall),
+            retry_after=DRAIN_RETRY,
+            jitter=round(max(1.0, len(conns) / COMEBACKS_PER_SECOND), 3),
+        )
+        to = tuple(conn for conn in conns if self.chat.conns[conn].session is not None)
+        return [Note("draining %d connections within %g s", (len(conns), given.seconds)), Deliver(to, told)]
+
+    def _drain_some(self, now: Now) -> list[Effect]:
+        assert self._drain_every is not None
+        self._drain_next = now.mono + self._drain_every
+        effects: list[Effect] = []
+        open_still = [conn for conn, connection in self.chat.conns.items() if not connection.cut]
+        for conn in open_still[: self._drain_batch]:
+            effects += connecting.cut(self.chat, conn, Close.DRAINING, now)
+        return effects
+
+
+_CLOSES = {ErrorCode.TOO_LARGE: Close.TOO_LARGE, ErrorCode.UNSUPPORTED_DATA: Close.UNSUPPORTED_DATA}

@@ -1,0 +1,128 @@
+"""The process around the server: its signals, the lines it logs at start and end, its exit code.
+
+`serve` itself handles no signals: it is given an event that means "drain", and it may be cancelled.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import logging
+import signal
+import socket
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+import trio
+
+import trio_chat
+from trio_chat import logs
+from trio_chat.config import Config, ConfigError
+from trio_chat.settings import Settings
+
+log = logging.getLogger(__name__)
+
+STOPPED_AT_ONCE = 130  # exit code after a second signal; 0 after a clean drain
+
+Address = tuple[str, int]
+
+
+class Serve(Protocol):
+    """The signature of `trio_chat.serve`."""
+
+    async def __call__(
+        self, config: Config, *, stop: trio.Event | None = None, task_status: trio.TaskStatus[list[Address]] = ...
+    ) -> None:
+        """Serve until `stop` is set and all is drained."""
+
+
+def run(settings: Settings) -> int:
+    """Serve until a signal, and return the exit code: 0 after a drain, 130 if a second signal cut it short.
+
+    Raises:
+        ConfigError: the configured address cannot be listened on. Nothing has been logged then.
+    """
+    logs.configure(settings.config.logging)
+    return trio.run(supervise, settings, trio_chat.serve)
+
+
+async def supervise(settings: Settings, serve: Serve) -> int:
+    """Run `serve` under SIGTERM and SIGINT. Cancelling this cancels the server without a drain."""
+    config = settings.config
+    stop = trio.Event()
+    refused: OSError | UnicodeError | None = None
+
+    async def serving(*, task_status: trio.TaskStatus[list[Address]]) -> None:
+        await serve(config, stop=stop, task_status=task_status)
+        nursery.cancel_scope.cancel()  # drained: nothing is left to be told about signals
+
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals, trio.CancelScope() as everything:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(obey, signals, stop, everything, config.listen.drain_seconds)
+            try:
+                announce(config, await nursery.start(serving))
+            except* (OSError, UnicodeError) as group:
+                refused = _first(group)
+                nursery.cancel_scope.cancel()
+    if refused is not None:
+        raise cannot_listen(settings, refused)
+    if everything.cancelled_caught:
+        return STOPPED_AT_ONCE
+    log.info("stopped")
+    return 0
+
+
+async def obey(signals: AsyncIterator[int], stop: trio.Event, everything: trio.CancelScope, seconds: float) -> None:
+    """The first signal asks for a drain, which takes at most `seconds`; the second cancels `everything`."""
+    async for number in signals:
+        name = signal.Signals(number).name
+        if stop.is_set():
+            log.warning("%s again: stopping at once", name)
+            everything.cancel()
+        else:
+            log.info("%s: draining for at most %g s; a second signal stops at once", name, seconds)
+            stop.set()
+
+
+def announce(config: Config, addresses: list[Address]) -> None:
+    """Log what a person needs who has just started the server: where it is, what it keeps, how open it is."""
+    log.info("trio_chat %s", trio_chat.__version__)
+    for place in dict.fromkeys(_place(address) for address in addresses):
+        log.info("listening on http://%s/ and ws://%s/ws", place, place)
+    if config.history.log == "memory":
+        log.warning("log: memory; messages end with the process")
+    else:
+        log.info("log: %s", config.history.log)
+    environment = config.admission.environment
+    if "*" in config.admission.origins:
+        log.warning("environment: %s; any origin is admitted, which is insecure in production", environment)
+    else:
+        log.info("environment: %s", environment)
+
+
+def _place(address: Address) -> str:
+    """Host and port as they stand in a URL; a wildcard address is shown as localhost."""
+    host, port = address[:2]
+    if ipaddress.ip_address(host).is_unspecified:
+        return f"localhost:{port}"
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _first(group: BaseExceptionGroup[OSError | UnicodeError]) -> OSError | UnicodeError:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+
+
+def cannot_listen(settings: Settings, error: OSError | UnicodeError) -> ConfigError:
+    """The error of a start as a wrong value of `host` or `port`, whichever it is."""
+    listen = settings.config.listen
+    number = error.errno if isinstance(error, OSError) and not isinstance(error, socket.gaierror) else None
+    if number == errno.EADDRINUSE:
+        return ConfigError(settings.typed("port"), listen.port, f"a free port (already in use on {listen.host})")
+    if number in (errno.EACCES, errno.EPERM):
+        must = f"a port that this user may open (permission denied on {listen.host})"
+        return ConfigError(settings.typed("port"), listen.port, must)
+    if number == errno.EADDRNOTAVAIL:
+        return ConfigError(settings.typed("host"), listen.host, "an address of this machine")
+    reason = getattr(error, "strerror", None) or "no valid host name"
+    return ConfigError(settings.typed("host"), listen.host, f"an address that can be listened on ({reason})")

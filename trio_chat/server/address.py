@@ -1,0 +1,72 @@
+"""Whose connection it is: the address that is counted, from the socket or from proxies that are trusted."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+from typing import TypeAlias
+
+import trio
+
+from trio_chat.config import Net
+
+log = logging.getLogger(__name__)
+Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+LOCAL = ipaddress.IPv4Address("127.0.0.1")
+
+
+def peer_of(stream: trio.abc.Stream) -> Address:
+    """The socket's other end. A stream that is no socket (in memory) counts as this machine."""
+    if not isinstance(stream, trio.SocketStream):
+        return LOCAL
+    try:
+        host = stream.socket.getpeername()[0]
+        return _unmapped(ipaddress.ip_address(str(host).partition("%")[0]))
+    except (OSError, ValueError, IndexError):  # it is gone already, or a Unix socket
+        return LOCAL
+
+
+def _unmapped(address: Address) -> Address:
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
+def within(address: Address, networks: tuple[Net, ...]) -> bool:
+    """Whether `address` lies in one of `networks`."""
+    return any(address.version == network.version and address in network for network in networks)
+
+
+def counted_as(address: Address) -> str:
+    """What attempts, bans and connections are counted by: an IPv4 address, or the /64 that one IPv6 user has."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    return str(ipaddress.IPv6Network((address, 64), strict=False))
+
+
+class Forwarded:
+    """Reads `X-Forwarded-For` from the right, through trusted proxies only: the rest of it anybody can write."""
+
+    def __init__(self, trusted: tuple[Net, ...]) -> None:
+        self._trusted = trusted
+        self._warned = False
+
+    def client(self, peer: Address, header: str | None) -> Address:
+        """The nearest address that is no trusted proxy; `peer` where the header is not to be believed."""
+        if header is None:
+            return peer
+        if not within(peer, self._trusted):
+            if peer.is_private and not self._warned:
+                self._warned = True
+                log.warning(
+                    "%s sends X-Forwarded-For and is not believed; if it is your proxy: --trusted-proxies", peer
+                )
+            return peer
+        address = peer
+        for written in reversed(header.split(",")):
+            try:
+                address = _unmapped(ipaddress.ip_address(written.strip()))
+            except ValueError:
+                return address  # what a trusted proxy was told by somebody; it vouches for itself only
+            if not within(address, self._trusted):
+                return address
+        return address

@@ -1,0 +1,112 @@
+"""The whole task tree, and the order in which it ends.
+
+    serve
+     ├─ broker               owns all room, user and ban state
+     └─ connections          one nursery for
+         ├─ listener         one task per listening socket
+         └─ connection       one task per peer (`doors`): HTTP, then (`connection`) a nursery of
+             ├─ reader
+             ├─ writer
+             ├─ heartbeat
+             └─ trio-websocket's own reader, for all that is no plain frame
+
+To end: stop accepting, drain the connections under one deadline, cancel what is left, then the broker.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets as random
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import trio
+
+from trio_chat import __version__
+from trio_chat.config import Config
+from trio_chat.core.chat import Secrets
+from trio_chat.core.state import ChatState
+from trio_chat.log import Log
+from trio_chat.log.memory import MemoryLog
+from trio_chat.server.broker import Broker
+from trio_chat.server.connection import GRACE
+from trio_chat.server.doors import Doors
+from trio_chat.server.listener import Listener
+
+log = logging.getLogger(__name__)
+Address: TypeAlias = tuple[str, int]
+BACKLOG = 4096  # connections that the kernel may hold for us; a storm after a deploy is no reason to refuse
+
+
+async def serve(
+    config: Config,
+    *,
+    stop: trio.Event | None = None,
+    listeners: Sequence[trio.abc.Listener[trio.abc.Stream]] | None = None,
+    entries: Log | None = None,
+    wall: Callable[[], float] = time.time,
+    secrets: Secrets | None = None,
+    task_status: trio.TaskStatus[list[Address]] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve until `stop` is set, then drain and return. `await nursery.start(serve, config)` gives the addresses.
+
+    Cancelled: all connections are closed with 4001 (each has `GRACE` seconds to take it), without a drain.
+
+    Args:
+        config: what to serve, and where.
+        stop: set it to drain: within `drain_seconds` all are told and closed in batches.
+        listeners: instead of those that `config` names; they are closed at the end.
+        entries: the log, instead of the one that `config` names.
+        wall: seconds since 1970; for a simulator to hand in its own.
+        secrets: the randomness of this start, likewise.
+        task_status: is given the addresses that are listened on.
+
+    Raises:
+        OSError: an address can't be listened on.
+    """
+    if listeners is None:
+        listeners = await trio.open_tcp_listeners(config.listen.port, host=config.listen.host, backlog=BACKLOG)
+    state = ChatState(
+        secrets=secrets or Secrets(boot=random.token_hex(4), ticket_key=random.token_bytes(32)),
+        admission=config.admission,
+        limits=config.limits,
+        history=config.history,
+        heartbeat=config.heartbeat,
+        connect_timeout=config.listen.connect_timeout,
+        server=f"trio_chat/{__version__}",
+    )
+    broker = Broker(state, MemoryLog(config.history) if entries is None else entries, config.limits, wall=wall)
+    async with trio.open_nursery() as core:
+        core.start_soon(broker.run)
+        async with trio.open_nursery() as connections:
+            listener = Listener(config, Doors(config, broker).serve)
+            for one in listeners:
+                connections.start_soon(listener.accept, one, connections)
+            task_status.started([_address(one) for one in listeners])
+            try:
+                await (trio.Event() if stop is None else stop).wait()
+                await _drain(broker, config.listen.drain_seconds)
+            finally:
+                for one in listeners:
+                    await trio.aclose_forcefully(one)
+            connections.cancel_scope.cancel()
+        core.cancel_scope.cancel()
+
+
+async def _drain(broker: Broker, seconds: float) -> None:
+    """Tell everybody, close in batches, and wait until all are gone or the time is up. Cancelled: they stay open.
+
+    The listeners stay open meanwhile, to answer 503 and health checks.
+    """
+    log.info("draining")
+    broker.drain(max(0.0, seconds - GRACE) * 0.9)
+    with trio.move_on_after(seconds):
+        await broker.empty()
+
+
+def _address(listener: trio.abc.Listener[trio.abc.Stream]) -> Address:
+    if not isinstance(listener, trio.SocketListener):
+        return ("memory", 0)
+    host, port = listener.socket.getsockname()[:2]
+    return host, port

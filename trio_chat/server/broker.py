@@ -1,0 +1,325 @@
+"""The broker: the one task that owns all room, user and ban state.
+
+It takes what waits in its inboxes, lets `ChatState` decide, performs the effects, and flushes each touched outbox once.
+It waits for its inboxes and for nothing else; every edge out of it is a call that cannot block. So tasks wait on the
+broker, the broker waits on nobody, and there is no cycle to deadlock.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol
+
+import attrs
+import trio
+
+from trio_chat.config import Limits
+from trio_chat.core.codec import encode, frame
+from trio_chat.core.effects import (
+    Admit,
+    Admitted,
+    Alive,
+    Append,
+    Attempted,
+    Banned,
+    ConnId,
+    Cut,
+    Deliver,
+    Disconnected,
+    Drain,
+    Effect,
+    Forget,
+    Input,
+    Note,
+    Now,
+    Probe,
+    Read,
+    Received,
+    Refused,
+    Reply,
+    Tick,
+)
+from trio_chat.core.errors import Close
+from trio_chat.core.messages import Event
+from trio_chat.core.state import ChatState
+from trio_chat.log import Log
+from trio_chat.server.outbox import Buffered, Frame, Outbox
+
+log = logging.getLogger(__name__)
+INBOX = 1024  # commands that may wait; a full inbox pauses the readers, and TCP the senders
+ADMISSIONS = 512  # upgrade requests that may wait; one more is answered 503
+COMMANDS_A_TURN = 256  # few enough that what they deliver fits an outbox, and that a turn stays short
+ADMISSIONS_A_TURN = 64  # so that a storm of connections leaves the chat its time
+
+
+class Peer(Protocol):
+    """What the broker needs of a connection."""
+
+    id: ConnId
+    outbox: Outbox
+
+    @property
+    def held(self) -> int:
+        """Bytes that the server holds for it."""
+
+    def cut(self, code: Close) -> None:
+        """End the connection with `code`, very soon; never blocks."""
+
+    def probe(self, alive: Callable[[], None]) -> None:
+        """Ping it, and call `alive` at its next byte."""
+
+
+@attrs.frozen
+class Knock:
+    """A connection asks to come in, and waits for the answer."""
+
+    ask: Admit
+    peer: Peer
+    answer: trio.MemorySendChannel[Admitted | Refused]
+
+
+class Broker:
+    """Run `run` in a task; everything else is called by other tasks and never blocks, but for `commands.send`."""
+
+    def __init__(
+        self, state: ChatState, entries: Log, limits: Limits, *, wall: Callable[[], float] = time.time
+    ) -> None:
+        self.state = state
+        self.buffered = Buffered(limits.max_buffered_bytes)
+        self.banned: dict[str, float] = {}  # address → until (monotonic); for the listener to read
+        self._entries, self._wall = entries, wall
+        self.commands, self._commands = trio.open_memory_channel[Received](INBOX)
+        self._knocks_in, self._knocks = trio.open_memory_channel[Knock](ADMISSIONS)
+        self._urgent: deque[Input] = deque()  # what must not wait and must not be lost: it is bounded by connections
+        self._ended: deque[tuple[int, Disconnected]] = deque()
+        self._taken = 0  # commands, ever
+        self._peers: dict[ConnId, Peer] = {}
+        self._touched: dict[Outbox, None] = {}
+        self._slow: dict[ConnId, None] = {}
+        self._replays: dict[ConnId, list[Read]] = {}  # they wait until the outbox has room
+        self._bell = trio.Event()
+        self._gone = trio.Event()  # no connection is left
+
+    # --- Called by other tasks -------------------------------------------------------------------------------------
+
+    def ring(self) -> None:
+        """Something waits in an inbox."""
+        self._bell.set()
+
+    async def knock(self, ask: Admit, peer: Peer) -> Admitted | Refused:
+        """Ask to come in. Cancelled: call `ended`, for the answer may have been yes."""
+        answer, verdict = trio.open_memory_channel[Admitted | Refused](1)
+        async with verdict:
+            try:
+                self._knocks_in.send_nowait(Knock(ask, peer, answer))
+            except trio.WouldBlock:
+                return Refused(ask.conn, 503, "Too many are connecting right now", 5.0)
+            self.ring()
+            return await verdict.receive()
+
+    def attempted(self, address: str, *, trusted: bool) -> None:
+        """A head never got whole."""
+        self._urgent.append(Attempted(address, trusted))
+        self.ring()
+
+    def ended(self, gone: Disconnected) -> None:
+        """A connection is over. It is applied behind the commands that it sent; it can't be refused: else a ghost."""
+        self._ended.append((self._taken + self.commands.statistics().current_buffer_used, gone))
+        self.ring()
+
+    def drain(self, seconds: float) -> None:
+        """Begin to go away."""
+        self._urgent.append(Drain(seconds))
+        self.ring()
+
+    async def empty(self) -> None:
+        """Wait until no connection is left. Cancelled: nothing is lost."""
+        while self._peers or self._urgent:
+            self._gone = trio.Event()
+            await self._gone.wait()
+
+    # --- The task --------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Take turns until cancelled. Cancelled: what waits in the inboxes is lost; none of it was acked."""
+        async with self._commands, self._knocks:
+            while True:
+                due = self.state.next_due()
+                with trio.move_on_at(float("inf") if due is None else due):
+                    await self._bell.wait()
+                self._bell = trio.Event()
+                if self._turn(Now(trio.current_time(), self._wall())):
+                    self.ring()  # there is more: let the others run, and go on
+                await trio.lowlevel.checkpoint()
+
+    def _turn(self, now: Now) -> bool:
+        """One turn. Returns whether something was left for the next."""
+        more = self._take_knocks(now)
+        while self._urgent:
+            self._apply(self._urgent.popleft(), now)
+        more = self._take_commands(now) or more
+        while self._ended and self._ended[0][0] <= self._taken:
+            self._end(self._ended.popleft()[1], now)
+        due = self.state.next_due()
+        if due is not None and due <= now.mono:
+            self._apply(Tick(), now)
+        self._cut_the_slow(now)
+        for outbox in self._touched:
+            outbox.flush()
+        self._touched.clear()
+        if self.buffered.over:
+            self._shed(now)
+        return self._resume_replays(now) or more or bool(self._urgent) or bool(self._ended)
+
+    def _take_knocks(self, now: Now) -> bool:
+        for _ in range(ADMISSIONS_A_TURN):
+            try:
+                knock = self._knocks.receive_nowait()
+            except (trio.WouldBlock, trio.EndOfChannel):
+                return False
+            self._peers[knock.ask.conn] = knock.peer
+            for effect in self.state.apply(knock.ask, now):
+                if isinstance(effect, Admitted | Refused):
+                    if isinstance(effect, Refused):
+                        del self._peers[knock.ask.conn]
+                    with suppress(trio.BrokenResourceError):  # it was cancelled meanwhile; its `ended` follows
+                        knock.answer.send_nowait(effect)
+                else:
+                    self._perform(effect, now)
+        return True
+
+    def _take_commands(self, now: Now) -> bool:
+        receive = self._commands.receive_nowait
+        for _ in range(COMMANDS_A_TURN):
+            try:
+                received = receive()
+            except (trio.WouldBlock, trio.EndOfChannel):
+                return False
+            self._taken += 1
+            self._apply(received, now)
+        return True
+
+    def _end(self, gone: Disconnected, now: Now) -> None:
+        self._apply(gone, now)
+        self._replays.pop(gone.conn, None)
+        peer = self._peers.pop(gone.conn, None)
+        if peer is not None:
+            self._touched.pop(peer.outbox, None)
+        if not self._peers:
+            self._gone.set()
+
+    def _apply(self, given: Input, now: Now) -> None:
+        """Let the state decide, and do what it says. What the log answers at once is decided in the same turn."""
+        try:
+            effects = self.state.apply(given, now)
+        except Exception:  # the one place where a bug in the core is contained: its input is lost, the chat goes on
+            log.exception("bug: %s was not applied", type(given).__name__)
+            conn = getattr(given, "conn", None)
+            peer = self._peers.get(conn) if isinstance(given, Received) and conn is not None else None
+            if peer is not None:
+                peer.cut(Close.INTERNAL)
+            return
+        for effect in effects:
+            self._perform(effect, now)
+
+    def _perform(self, effect: Effect, now: Now) -> None:
+        match effect:
+            case Deliver():
+                self._send(effect.conns, effect.event, effect.room, effect.seq)
+            case Reply():
+                self._send((effect.conn,), effect.event)
+            case Append():
+                self._submit(effect, now)
+            case Read():
+                self._read(effect, now)
+            case Cut():
+                self._replays.pop(effect.conn, None)
+                if effect.conn in self._peers:
+                    self._peers[effect.conn].cut(effect.code)
+            case Probe():
+                if effect.conn in self._peers:
+                    self._peers[effect.conn].probe(lambda: self._alive(effect.conn))
+            case Banned():
+                if effect.until is None:
+                    self.banned.pop(effect.address, None)
+                else:
+                    self.banned[effect.address] = effect.until
+            case Forget():
+                self._entries.forget(effect)
+            case Note():
+                log.log(logging.WARNING if effect.warning else logging.INFO, effect.text, *effect.args)
+
+    def _send(self, conns: tuple[ConnId, ...], event: Event, room: str = "", seq: int = 0) -> None:
+        """Encode once, frame once; per member only a reference is queued."""
+        made = Frame(frame(encode(event)), room, seq)
+        peers, touched = self._peers, self._touched
+        for conn in conns:
+            peer = peers.get(conn)
+            if peer is not None:
+                touched[peer.outbox] = None
+                if not peer.outbox.put(made):
+                    self._slow[conn] = None
+
+    def _alive(self, conn: ConnId) -> None:
+        self._urgent.append(Alive(conn))
+        self.ring()
+
+    def _submit(self, request: Append | Read, now: Now) -> None:
+        answer = self._entries.submit(request, now)
+        if answer is not None:
+            self._apply(answer, now)
+
+    def answered(self, answer: Input) -> None:
+        """A log that had to wait answers; never blocks."""
+        self._urgent.append(answer)
+        self.ring()
+
+    def _read(self, request: Read, now: Now) -> None:
+        """A page of history is read at once; one of a replay when the outbox has room for it (promise 3)."""
+        if request.history:
+            self._submit(request, now)
+        elif request.conn in self._peers:
+            self._replays.setdefault(request.conn, []).append(request)
+
+    def _resume_replays(self, now: Now) -> bool:
+        """Read the next page for each that has room; the others ring when they have. True: some were read."""
+        ready: list[Read] = []
+        for conn, waiting in list(self._replays.items()):
+            outbox = self._peers[conn].outbox
+            if outbox.half_full:
+                outbox.on_room = self.ring
+            else:
+                ready.append(waiting.pop(0))
+                if not waiting:
+                    del self._replays[conn]
+        for request in ready:
+            self._submit(request, now)
+        return bool(ready)
+
+    def _cut_the_slow(self, now: Now) -> None:
+        """Close those whose outbox is over its limit, and only those (promise 6)."""
+        while self._slow:
+            conn = next(iter(self._slow))
+            del self._slow[conn]
+            self._cut_slow(conn, now)
+
+    def _cut_slow(self, conn: ConnId, now: Now) -> None:
+        peer = self._peers.get(conn)
+        if peer is None:
+            return
+        log.warning("connection %d is too slow: %d bytes wait; cut", conn, peer.outbox.waiting)
+        self._end(Disconnected(conn, cut=Close.TOO_SLOW, unsent=peer.outbox.unsent()), now)
+        peer.cut(Close.TOO_SLOW)
+
+    def _shed(self, now: Now) -> None:
+        """All together hold too much: cut whoever holds most, until it is enough."""
+        excess = self.buffered.bytes - self.buffered.limit
+        for peer in sorted(self._peers.values(), key=lambda peer: -peer.held):
+            if excess <= 0 or not peer.held:
+                break
+            excess -= peer.held
+            self._cut_slow(peer.id, now)

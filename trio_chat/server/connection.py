@@ -1,0 +1,201 @@
+"""One WebSocket connection: a nursery with reader, writer and heartbeat.
+
+Whichever of the tasks ends, by a return or by an error, the scope is cancelled and all of them are gone. Then comes
+the farewell, bounded; then the broker is told, by a call that cannot block.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import attrs
+import trio
+
+from trio_chat.config import Config
+from trio_chat.core.codec import encode, frame
+from trio_chat.core.effects import ConnId, Disconnected, Received
+from trio_chat.core.errors import Close, ErrorCode
+from trio_chat.core.messages import Bad, Command, Connect, Error
+from trio_chat.server.broker import Broker
+from trio_chat.server.frames import PING_FRAME, FrameError, close_frame
+from trio_chat.server.outbox import Frame, Outbox
+from trio_chat.server.transport import PeerLeft, Transport
+from trio_chat.server.wire import Wire
+
+log = logging.getLogger(__name__)
+GRACE = 1.0  # seconds for the last frames and the close to get out, and to be read
+TOKEN_BYTES = 24  # of a session token
+
+
+@attrs.frozen
+class Ended:
+    """How a connection came to its end: by the client's close `code`, or by our `cut`. Neither: it was lost."""
+
+    code: int | None = None
+    cut: Close | None = None
+
+
+@attrs.define(eq=False)
+class Connection:
+    """A connection, as the broker and the other tasks know it. `scope` is around all of its tasks."""
+
+    id: ConnId
+    wire: Wire
+    outbox: Outbox
+    transport: Transport
+    chunks: trio.MemoryReceiveChannel[memoryview]
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    ended: Ended | None = None
+
+    @property
+    def held(self) -> int:
+        """Bytes held for it, in both directions."""
+        return self.outbox.waiting + self.transport.held
+
+    def end(self, ended: Ended) -> None:
+        """Cancel the tasks; of several reasons the first counts. Never blocks."""
+        if self.ended is None:
+            self.ended = ended
+        self.scope.cancel()
+
+    def cut(self, code: Close) -> None:
+        """Close with `code`. Never blocks."""
+        self.end(Ended(cut=code))
+
+    def probe(self, alive: Callable[[], None]) -> None:
+        """Ping, and call `alive` at the next byte. Never blocks."""
+        self.transport.on_byte = alive
+        self.ping()
+
+    def ping(self) -> None:
+        """Put a ping frame into the outbox. Never blocks."""
+        self.outbox.put(Frame(PING_FRAME))
+        self.outbox.flush()
+
+
+async def run_connection(
+    conn: Connection, broker: Broker, config: Config, decode: Callable[[str | bytes], Command], subprotocol: str | None
+) -> None:
+    """Run an admitted connection to its end, farewell included. Cancelled: it ends, after `GRACE` seconds at most."""
+    try:
+        with conn.scope:
+            async with broker.commands.clone() as commands, trio.open_nursery() as tasks:
+                with trio.fail_after(config.listen.connect_timeout):
+                    await conn.transport.open(tasks, subprotocol)
+                for task in (
+                    partial(read, conn, broker, commands, decode),
+                    partial(write, conn),
+                    partial(heartbeat, conn, config.heartbeat.ping_interval, config.heartbeat.ping_timeout,
+                            config.limits.message_timeout),
+                ):  # fmt: skip
+                    tasks.start_soon(_ending, conn, task)
+    except* (trio.TooSlowError, trio.BrokenResourceError, trio.ClosedResourceError):
+        conn.end(Ended())  # it left, or stalled, within the handshake
+    except* Exception:
+        log.exception("bug in connection %d; only this connection ends", conn.id)
+        conn.cut(Close.INTERNAL)
+    finally:
+        ended = conn.ended or Ended(cut=Close.DRAINING)  # cancelled from outside: the server goes away
+        try:
+            with trio.move_on_after(GRACE, shield=True):
+                await farewell(conn, ended)
+        finally:
+            broker.ended(Disconnected(conn.id, ended.code, ended.cut, conn.outbox.unsent()))
+            conn.outbox.close()
+            conn.transport.close()
+            conn.chunks.close()
+
+
+async def _ending(conn: Connection, task: Callable[[], Awaitable[Ended]]) -> None:
+    """Run a task of the connection; with it, the connection ends. Cancelled: as the task is."""
+    try:
+        conn.end(await task())
+    finally:
+        conn.scope.cancel()
+
+
+async def read(
+    conn: Connection,
+    broker: Broker,
+    commands: trio.MemorySendChannel[Received],
+    decode: Callable[[str | bytes], Command],
+) -> Ended:
+    """Bytes → frame → command → broker. Cancelled: what was received and not handed over is lost, and was not acked."""
+    transport = conn.transport
+    while True:
+        try:
+            message = await transport.receive()
+        except PeerLeft as left:
+            return Ended(code=left.code)
+        except FrameError as error:
+            if error.code is Close.TOO_LARGE:
+                too_large = Error(content="The message is too large", code=ErrorCode.TOO_LARGE.value)
+                conn.outbox.put(Frame(frame(encode(too_large))))
+            return Ended(cut=error.code)
+        if isinstance(message, str):
+            command = decode(message)
+        else:
+            command = Bad(code=ErrorCode.UNSUPPORTED_DATA, content=ErrorCode.UNSUPPORTED_DATA.text)
+        fresh = secrets.token_urlsafe(TOKEN_BYTES) if isinstance(command, Connect) else ""
+        transport.paused = True  # if the broker is full we don't read, and the peer's silence is not its own
+        await commands.send(Received(conn.id, command, fresh))
+        broker.ring()
+        transport.paused = False
+
+
+async def write(conn: Connection) -> Ended:
+    """Write what the socket did not take at once. Cancelled: the outbox knows to the byte what is left (see `Wire`)."""
+    try:
+        async for left in conn.chunks:
+            while left:
+                left = conn.outbox.wrote(await conn.wire.send(left))
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        pass
+    return Ended()
+
+
+async def heartbeat(conn: Connection, interval: float, timeout: float, message_timeout: float) -> Ended:
+    """Ping after `interval` seconds of silence, and end the connection after `timeout` more; any byte counts as life.
+
+    A message that is begun must be whole within `message_timeout`. Cancelled: nothing is lost.
+    """
+    transport, pinged = conn.transport, False
+    while True:
+        now = trio.current_time()
+        if transport.paused:
+            transport.last_byte = now
+        silent_since, unfinished_since = transport.last_byte, transport.unfinished_since
+        if unfinished_since is not None and now >= unfinished_since + message_timeout:
+            return Ended(cut=Close.HEARTBEAT_MISSED)
+        if now < silent_since + interval:
+            pinged = False
+        elif now >= silent_since + interval + timeout:
+            return Ended(cut=Close.HEARTBEAT_MISSED)
+        elif not pinged:
+            conn.ping()
+            pinged = True
+        due = silent_since + interval + (timeout if pinged else 0)
+        started = now if unfinished_since is None else unfinished_since
+        await trio.sleep_until(min(due, started + message_timeout))
+
+
+async def farewell(conn: Connection, ended: Ended) -> None:
+    """Write what is left, and why; then let the peer read it: a socket that goes with bytes unread takes them along.
+
+    Bounded by its caller, and shielded. Cancelled: the peer may see the connection break instead.
+    """
+    if ended == Ended():
+        return  # nobody is there
+    last = b"" if ended.cut is None or conn.transport.close_sent else close_frame(ended.cut, ended.cut.reason)
+    try:
+        left = conn.outbox.farewell(last, drop=ended.cut is Close.TOO_SLOW)
+        while left:
+            left = conn.outbox.wrote(await conn.wire.send(left))
+        await conn.wire.send_eof()
+        while await conn.wire.receive():
+            pass
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        pass

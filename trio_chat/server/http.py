@@ -1,0 +1,246 @@
+"""HTTP/1.1 on the same port: request heads, the few pages, and what an upgrade must look like. h11 does the parsing."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from email.utils import formatdate
+from http import HTTPStatus
+from urllib.parse import parse_qs, urlsplit
+
+import attrs
+import h11
+import trio
+
+from trio_chat.server.wire import Wire
+
+MAX_HEAD = 16 * 1024  # bytes
+MAX_BODY = 64 * 1024  # bytes of a body that is read, and thrown away, so that the connection can be kept
+WRITE_SECONDS = 5.0  # for a response to be taken
+
+_STYLE = "body{font:1.1em/1.5 system-ui,sans-serif;max-width:40em;margin:3em auto;padding:0 1em}code{font-size:1em}"
+_PAGE = f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>trio_chat</title><style>{_STYLE}</style></head><body>
+<h1>trio_chat</h1>
+<p>This is a chat server. It speaks WebSocket at the path <code>/ws</code> of this address, subprotocol
+<code>chat</code>, one JSON object a frame.</p>
+<p>To try it: <code>python -m websockets ws://HOST:PORT/ws</code>, then type</p>
+<pre><code>{{"type": "connect", "username": "alice"}}
+{{"type": "message", "content": "Hello!"}}</code></pre>
+</body></html>
+""".encode()
+_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_HYGIENE = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("Content-Security-Policy", f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; frame-ancestors 'none'"),
+    ("Referrer-Policy", "no-referrer"),
+)
+
+
+class HttpError(Exception):
+    """The request is answered with `status` and `text`, and the connection closed."""
+
+    def __init__(self, status: int, text: str, *headers: tuple[str, str]) -> None:
+        super().__init__(status, text)
+        self.status, self.text, self.headers = status, text, headers
+
+
+class BadHead(HttpError):
+    """The head never got whole: 400, 408 or 431. It counts as an attempt, as a bad upgrade does (400)."""
+
+
+@attrs.frozen
+class Head:
+    """A request: `headers` with lower-case names, values of repeated ones joined by commas."""
+
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str]
+
+    def tokens(self, name: str) -> list[str]:
+        """The comma-separated words of a header."""
+        return [word.strip() for word in self.headers.get(name, "").split(",") if word.strip()]
+
+    @property
+    def keep(self) -> bool:
+        """Whether the peer wants to go on after this request."""
+        return "close" not in [word.lower() for word in self.tokens("connection")]
+
+    @property
+    def ticket(self) -> str | None:
+        """`?ticket=…`, once."""
+        return parse_qs(self.query).get("ticket", [None])[0]
+
+    @property
+    def own_origin(self) -> bool:
+        """Whether the page was served under the name that this request was sent to."""
+        try:
+            return urlsplit(self.headers.get("origin", "")).netloc.lower() == self.headers.get("host", "").lower() != ""
+        except ValueError:
+            return False
+
+
+class HttpConnection:
+    """The HTTP part of a peer's connection: until it is upgraded, or closed."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
+        self._fed = 0
+        self._is_head = False
+        self.silent = True  # no byte of the next request has come
+
+    async def head(self, timeout: float) -> Head | None:
+        """The next request's head, within `timeout` seconds; None where the peer left. Cancelled: the request is lost.
+
+        Raises:
+            BadHead: what is to be answered.
+        """
+        self._fed, self.silent = 0, True
+        with trio.move_on_after(timeout) as scope:
+            try:
+                event = await self._event()
+            except h11.RemoteProtocolError as error:
+                if error.error_status_hint == 431:
+                    raise BadHead(431, "The request head is too large") from None
+                raise BadHead(400, "This is no HTTP request") from None
+        if scope.cancelled_caught:
+            raise BadHead(408, "The request head did not come in time")
+        if not isinstance(event, h11.Request):
+            return None
+        self._is_head = event.method == b"HEAD"
+        return _head_of(event)
+
+    async def _event(self) -> object:
+        while True:
+            event = self._http.next_event()
+            if event is not h11.NEED_DATA:
+                return event
+            # Never more than makes the head too large: what comes behind it stays where it is.
+            data = await self._wire.receive(max(1, MAX_HEAD - self._fed))
+            self._fed += len(data)
+            self.silent = self.silent and not data
+            self._http.receive_data(data)
+
+    @property
+    def trailing(self) -> bytes:
+        """What came behind an upgrade's head."""
+        return self._http.trailing_data[0]
+
+    async def skip_body(self) -> bool:
+        """Read the request to its end. False where the connection can't be kept. Cancelled: it can't either."""
+        read = 0
+        with trio.move_on_after(WRITE_SECONDS):
+            while True:
+                try:
+                    event = await self._event()
+                except h11.RemoteProtocolError:
+                    return False
+                if isinstance(event, h11.Data):
+                    read += len(event.data)
+                if read > MAX_BODY or isinstance(event, h11.ConnectionClosed):
+                    return False
+                if isinstance(event, h11.EndOfMessage) or event is h11.PAUSED:
+                    return True
+        return False
+
+    async def respond(self, status: int, body: bytes, *headers: tuple[str, str], keep: bool = False) -> bool:
+        """Answer. Returns whether another request may follow. Cancelled: the peer may have a part of it."""
+        http = self._http
+        if not _may_answer(http):
+            return False
+        always = [("Date", formatdate(usegmt=True)), ("Content-Length", str(len(body))), *_HYGIENE]
+        if not keep:
+            always.append(("Connection", "close"))
+        if not any(name == "Content-Type" for name, _ in headers):
+            always.append(("Content-Type", "text/plain; charset=utf-8"))
+        head = h11.Response(status_code=status, reason=HTTPStatus(status).phrase.encode(), headers=[*headers, *always])
+        data = http.send(head) or b""
+        if not self._is_head:
+            data += http.send(h11.Data(data=body)) or b""
+        data += http.send(h11.EndOfMessage()) or b""
+        with trio.move_on_after(WRITE_SECONDS):
+            left = memoryview(data)
+            while left:
+                left = left[await self._wire.send(left) :]
+            if keep and http.states == {h11.CLIENT: h11.DONE, h11.SERVER: h11.DONE}:
+                http.start_next_cycle()
+                return True
+        return False
+
+
+def _may_answer(http: h11.Connection) -> bool:
+    """Not after a request that h11 gave up on in the middle of its body."""
+    return http.our_state in (h11.IDLE, h11.SEND_RESPONSE)
+
+
+def _head_of(request: h11.Request) -> Head:
+    headers: dict[str, str] = {}
+    for name, value in request.headers:
+        key, text = name.decode("ascii"), value.decode("latin-1")
+        headers[key] = f"{headers[key]},{text}" if key in headers else text
+    path, _, query = request.target.decode("ascii").partition("?")
+    return Head(request.method.decode("ascii"), path, query, headers)
+
+
+def check_upgrade(head: Head) -> bytes:
+    """Hold a request for `/ws` against RFC 6455 section 4.2.1. Returns the head that trio-websocket is to see.
+
+    It is written anew, of what matters and nothing else: wsproto raises on some headers (a host that is no IDNA, a
+    subprotocol that is not ASCII) from inside trio-websocket's task.
+
+    Raises:
+        HttpError: 400, 405 or 426.
+    """
+    if head.method != "GET":
+        raise HttpError(405, "Only GET is possible here", ("Allow", "GET"))
+    upgrades = [word.lower() for word in head.tokens("upgrade")]
+    if "websocket" not in upgrades or "upgrade" not in [word.lower() for word in head.tokens("connection")]:
+        raise HttpError(426, "This is the address of a WebSocket", ("Upgrade", "websocket"))
+    if head.headers.get("sec-websocket-version") != "13":
+        raise HttpError(426, "Only WebSocket version 13 is spoken here", ("Sec-WebSocket-Version", "13"))
+    key = head.headers.get("sec-websocket-key", "")
+    if not _is_key(key):
+        raise BadHead(400, "Sec-WebSocket-Key must be 16 bytes in base64")
+    if head.headers.get("content-length", "0") != "0" or "transfer-encoding" in head.headers:
+        raise BadHead(400, "An upgrade has no body")
+    offered = head.tokens("sec-websocket-protocol")
+    if offered and "chat" not in offered:
+        raise BadHead(400, "Of subprotocols only chat is spoken here")
+    lines = [
+        "GET /ws HTTP/1.1",
+        "Host: chat",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Version: 13",
+        f"Sec-WebSocket-Key: {key}",
+    ]
+    if offered:
+        lines.append("Sec-WebSocket-Protocol: chat")
+    return "\r\n".join([*lines, "", ""]).encode("ascii")
+
+
+def _is_key(key: str) -> bool:
+    try:
+        return len(base64.b64decode(key, validate=True)) == 16
+    except ValueError:  # binascii.Error is one
+        return False
+
+
+def page(head: Head, *, ready: str | None) -> tuple[int, bytes, tuple[tuple[str, str], ...]]:
+    """Status, body and headers of what is not an upgrade. `ready`: why the server is not, or None.
+
+    Raises:
+        HttpError: 404 or 405.
+    """
+    if head.path not in ("/", "/healthz", "/readyz"):
+        raise HttpError(404, "There is nothing here")
+    if head.method not in ("GET", "HEAD"):
+        raise HttpError(405, "Only GET and HEAD are possible here", ("Allow", "GET, HEAD"))
+    if head.path == "/":
+        return 200, _PAGE, (("Content-Type", "text/html; charset=utf-8"),)
+    if head.path == "/readyz" and ready is not None:
+        return 503, f"{ready}\n".encode(), (("Cache-Control", "no-store"), ("Retry-After", "5"))
+    return 200, b"ok\n", (("Cache-Control", "no-store"),)

@@ -1,0 +1,171 @@
+"""What waits to be written to one connection: bounded in frames and bytes, and never waited for.
+
+Whoever has a frame puts it in; once a turn the outbox is flushed, everything joined into one write. What the socket
+does not take goes through a channel to the connection's writer task, and until that has written it, only the writer
+writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import trio
+
+from trio_chat.server.wire import Wire
+
+
+class Frame(NamedTuple):
+    """One whole WebSocket frame, shared by all who get it; `room` and `seq` where it is an entry of a log."""
+
+    data: bytes
+    room: str = ""
+    seq: int = 0
+
+
+class Buffered:
+    """All bytes that the server holds for slow peers, and of unfinished messages. `limit` in bytes."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.bytes = 0
+
+    @property
+    def over(self) -> bool:
+        """Whether somebody has to be cut."""
+        return self.bytes > self.limit
+
+
+class Outbox:
+    """The frames on their way to one peer.
+
+    Args:
+        wire: where they go.
+        chunks: the way to the writer task; it holds one chunk, and there is never a second.
+        max_frames, max_bytes: what may wait.
+        buffered: the server's account.
+    """
+
+    def __init__(
+        self,
+        wire: Wire,
+        chunks: trio.MemorySendChannel[memoryview],
+        *,
+        max_frames: int,
+        max_bytes: int,
+        buffered: Buffered,
+    ) -> None:
+        self._wire, self._chunks = wire, chunks
+        self._max_frames, self._max_bytes = max_frames, max_bytes
+        self._buffered = buffered
+        self._queue: list[Frame] = []
+        self._queued = 0
+        self._writing: list[Frame] = []  # what the writer's chunk is made of
+        self._left: memoryview = memoryview(b"")  # of that chunk
+        self._accounted = 0
+        self._ended = False
+        self.on_room: Callable[[], None] | None = None  # called once, when the outbox is under half full
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that wait."""
+        return self._queued + len(self._left)
+
+    @property
+    def half_full(self) -> bool:
+        """Whether a replay should wait."""
+        frames = len(self._queue) + len(self._writing)
+        return frames * 2 >= self._max_frames or self.waiting * 2 >= self._max_bytes
+
+    def put(self, frame: Frame) -> bool:
+        """Add a frame. False where that is more than the peer may let wait: it is too slow."""
+        if self._ended:
+            return True  # nobody is waiting for it any longer
+        self._queue.append(frame)
+        self._queued += len(frame.data)
+        if self._within():
+            if self._left:
+                self._account()
+            return True
+        self.flush()  # the limit is on what the socket did not take, not on one busy turn
+        return self._within()
+
+    def _within(self) -> bool:
+        return (
+            len(self._queue) + len(self._writing) <= self._max_frames
+            and self._queued + len(self._left) <= self._max_bytes
+        )
+
+    def flush(self) -> None:
+        """Write all that waits, if nothing earlier is still being written. Never blocks, never raises."""
+        if self._left or not self._queue or self._ended:
+            return
+        chunk = self._take()
+        try:
+            written = self._wire.try_send(chunk)
+        except trio.BrokenResourceError:
+            written = 0  # the writer, and the reader, find out by themselves and end the connection
+        if written == len(chunk):
+            self._writing = []
+        else:
+            self._left = memoryview(chunk)[written:]
+            self._chunks.send_nowait(self._left)
+        self._account()
+
+    def _take(self) -> bytes:
+        queue = self._queue
+        self._writing, self._queue, self._queued = queue, [], 0
+        return queue[0].data if len(queue) == 1 else b"".join([frame.data for frame in queue])
+
+    def wrote(self, count: int) -> memoryview:
+        """The writer wrote `count` more bytes. Returns what it is to write next; empty: it may rest."""
+        self._left = self._left[count:]
+        if not self._left:
+            self._writing = []
+            if self._queue:
+                self._left = memoryview(self._take())
+        self._account()
+        if self.on_room is not None and not self.half_full:
+            told, self.on_room = self.on_room, None
+            told()
+        return self._left
+
+    def _account(self) -> None:
+        now = self.waiting
+        self._buffered.bytes += now - self._accounted
+        self._accounted = now
+
+    def farewell(self, last: bytes, *, drop: bool = False) -> memoryview:
+        """Take no more after `last`; `drop` what was not begun. Returns what is to be written first, then `wrote`."""
+        if drop:
+            self._queue, self._queued = [], 0
+        self._queue.append(Frame(last))
+        self._queued += len(last)
+        self._ended = True
+        if not self._left:
+            self._left = memoryview(self._take())
+        return self._left
+
+    def unsent(self) -> tuple[tuple[str, int], ...]:
+        """Of each room, the first `seq` that did not wholly go out."""
+        first: dict[str, int] = {}
+        left = len(self._left)
+        for frame in reversed(self._writing):
+            if left <= 0:
+                break
+            left -= len(frame.data)
+            if frame.seq:
+                first[frame.room] = frame.seq
+        for frame in reversed(self._queue):
+            if frame.seq and frame.room not in first:
+                first[frame.room] = frame.seq
+            elif frame.seq:
+                first[frame.room] = min(first[frame.room], frame.seq)
+        return tuple(first.items())
+
+    def close(self) -> None:
+        """The connection is over: hold nothing for it."""
+        self._ended = True
+        self._queue, self._writing, self._left, self._queued = [], [], memoryview(b""), 0
+        self._account()
+        self._chunks.close()
