@@ -7,6 +7,7 @@ it; 130 stopped by Ctrl-C, or by a second signal before the drain was over.
 from __future__ import annotations
 
 import inspect
+import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ from cyclopts import App, CycloptsError, Group, Parameter, UnusedCliTokensError
 
 import trio_chat
 from trio_chat.config import OPTIONS, Config, ConfigError
+from trio_chat.schema import json_schema
 from trio_chat.settings import Settings, flag, is_list, load, toml
 
 HELP = """A WebSocket chat server on Trio.
@@ -51,6 +53,7 @@ def build() -> App:
     app.default(_with_options(serve))
     app.command(_with_options(serve), name="serve")
     app.command(_with_options(check_config), name="check-config")
+    app.command(print_schema, name="schema")
     return app
 
 
@@ -64,6 +67,12 @@ def serve(settings: Settings) -> int:
 def check_config(settings: Settings) -> int:
     """Print each option in force and where it comes from. What is printed is itself a configuration file."""
     print(table(settings))
+    return 0
+
+
+def print_schema() -> int:
+    """Print the wire protocol as JSON Schema."""
+    print(json.dumps(json_schema(), indent=2))
     return 0
 
 
@@ -124,7 +133,7 @@ def _command_line(argv: Sequence[str]) -> int:
         return code
     except UnusedCliTokensError as error:
         stray = error.unused_tokens[0] if error.unused_tokens else ""
-        return _fail(f"{stray!r}: no such command or argument. The command comes first: serve, check-config.")
+        return _fail(f"{stray!r}: no such command or argument. The command comes first: serve, check-config, schema.")
     except CycloptsError as error:
         return _fail(repr(str(error))[1:-1])
     except ConfigError as error:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import ast
+import json
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from trio_chat import schema
 from trio_chat.config import OPTIONS
+from trio_chat.core.errors import Close, ErrorCode
+from trio_chat.core.messages import COMMANDS, EVENTS, Command, Event
 from trio_chat.settings import flag, toml, variable
+
+SOURCE = Path(__file__).parent
+DOCS = SOURCE.parent / "docs"  # of a checkout: these pages are made there, not where it is installed
 
 INTRODUCTION = """\
 # Configuration
@@ -63,8 +72,93 @@ def configuration() -> str:
     return "".join(parts)
 
 
+def protocol() -> str:
+    """The text of `docs/protocol.md`: the template beside it, with the tables that the code knows."""
+    text = (DOCS / "protocol.in.md").read_text(encoding="utf-8")
+    for name, table in (("commands", _commands), ("events", _events), ("errors", _errors), ("closes", _closes)):
+        text = text.replace("{{" + name + "}}", table())
+    return text
+
+
+def _table(*rows: tuple[str, ...]) -> str:
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]])
+
+
+def _commands() -> str:
+    rows = [(f"`{command.type}`", _fields(command), _summary(command)) for command in COMMANDS]
+    return _table(("type", "fields (those in brackets may be left out)", "does"), *rows)
+
+
+def _events() -> str:
+    rows = [(f"`{event.type}`", _fields(event), _summary(event)) for event in EVENTS]
+    return _table(("type", "fields (those in brackets are not always there)", "says"), *rows)
+
+
+def _summary(message: type[Command | Event]) -> str:
+    return (message.__doc__ or "").partition("\n")[0].replace("|", r"\|")
+
+
+def _fields(message: type[Command | Event]) -> str:
+    written = []
+    for field in schema.fields_of(message):
+        if field.name == "id" and issubclass(message, Command):
+            continue
+        default = "" if field.default is None else f" = {json.dumps(field.default)}"
+        must = f": {field.must}" if field.must else ""
+        written.append(f"`{field.name}`{must}" if field.required else f"[`{field.name}`{default}{must}]")
+    return "; ".join(written)
+
+
+def _errors() -> str:
+    return _table(
+        ("code", "content, where there is nothing better to say"), *((f"`{c.value}`", c.text) for c in ErrorCode)
+    )
+
+
+def _closes() -> str:
+    verdicts = {None: "", True: "come back", False: "stop"}
+    rows = [(str(int(code)), f"`{code.reason}`", verdicts[code.retry], code.when) for code in Close]
+    return _table(("code", "name", "then", "when"), *rows)
+
+
+def tour() -> str:
+    """The text of `docs/tour.md`: each `{{file:name}}` of the template becomes a link to where that is defined."""
+    text = (DOCS / "tour.in.md").read_text(encoding="utf-8")
+    return re.sub(r"\{\{([\w/.]+):([\w.]+)\}\}", lambda found: _link(found[1], found[2]), text)
+
+
+def _link(file: str, name: str) -> str:
+    """A link to the line of a definition.
+
+    Raises:
+        LookupError: the file defines no such name.
+    """
+    nodes: Sequence[ast.AST] = ast.parse((SOURCE / file).read_text(encoding="utf-8")).body
+    line = 0
+    for part in name.split("."):
+        for node in nodes:
+            if part in _defines(node):
+                line, nodes = getattr(node, "lineno", 0), getattr(node, "body", [])
+                break
+        else:
+            raise LookupError(f"{file} defines no {name}")
+    return f"[`{name}`](../trio_chat/{file}#L{line})"
+
+
+def _defines(node: ast.AST) -> list[str]:
+    match node:
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+            return [node.name]
+        case ast.AnnAssign(target=ast.Name(id=name)):
+            return [name]
+        case ast.Assign(targets=targets):
+            return [target.id for target in targets if isinstance(target, ast.Name)]
+    return []
+
+
 # File name in docs/ → what makes its text. A page added here is written, and tested for staleness, with the rest.
-PAGES: dict[str, Callable[[], str]] = {"configuration.md": configuration}
+PAGES: dict[str, Callable[[], str]] = {"configuration.md": configuration, "protocol.md": protocol, "tour.md": tour}
 
 
 def main(directory: str = "docs") -> None:

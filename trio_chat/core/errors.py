@@ -52,38 +52,39 @@ class ErrorCode(str, Enum):  # noqa: UP042  (a StrEnum whose members carry a tex
 
 
 class Close(IntEnum):
-    """A WebSocket close code; `.reason` is the text sent with it. RFC 6455 section 7.4 for those under 4000."""
+    """A WebSocket close code; `.reason` is the text sent with it, `.when` says why. Under 4000: RFC 6455, 7.4."""
 
     reason: str
+    when: str
 
-    def __new__(cls, value: int, reason: str) -> Close:
-        """Make a member that is its code and carries its reason."""
+    def __new__(cls, value: int, reason: str, when: str) -> Close:
+        """Make a member that is its code and carries its texts."""
         member = int.__new__(cls, value)
         member._value_ = value
-        member.reason = reason
+        member.reason, member.when = reason, when
         return member
 
-    DONE = 1000, "done"
-    PROTOCOL_ERROR = 1002, "protocol error"
-    UNSUPPORTED_DATA = 1003, "unsupported data"
-    BAD_UTF8 = 1007, "not UTF-8"
-    TOO_LARGE = 1009, "message too large"
-    INTERNAL = 1011, "internal error"
-    DRAINING = 4001, "draining"
-    TOKEN_EXPIRED = 4002, "token_expired"
-    TOO_SLOW = 4003, "too_slow"
-    HEARTBEAT_MISSED = 4004, "heartbeat_missed"
-    FLOODING = 4005, "flooding"
-    UNAVAILABLE = 4006, "unavailable"
-    CONNECT_TIMEOUT = 4500, "connect_timeout"
-    BAD_HANDSHAKE = 4501, "bad_handshake"
-    NAME_TAKEN = 4502, "name_taken"
-    BAD_TOKEN = 4503, "bad_token"
-    KICKED = 4504, "kicked"
-    BANNED = 4505, "banned"
-    REPLACED = 4506, "replaced"
-    TOO_MANY_SESSIONS = 4507, "too_many_sessions"
-    BAD_INPUT = 4508, "bad_input"
+    DONE = 1000, "done", "the client left for good"
+    PROTOCOL_ERROR = 1002, "protocol error", "broken framing"
+    UNSUPPORTED_DATA = 1003, "unsupported data", "a binary frame"
+    BAD_UTF8 = 1007, "not UTF-8", "a text frame that is not UTF-8"
+    TOO_LARGE = 1009, "message too large", "a message over the size limit"
+    INTERNAL = 1011, "internal error", "something went wrong in the server"
+    DRAINING = 4001, "draining", "the server goes away; after `system` with `event` `draining`"
+    TOKEN_EXPIRED = 4002, "token_expired", "get a new token and resume"
+    TOO_SLOW = 4003, "too_slow", "more waited for this connection than it may let wait; told again on resume"
+    HEARTBEAT_MISSED = 4004, "heartbeat_missed", "no byte came in time, or a message was not whole in time"
+    FLOODING = 4005, "flooding", "100 `rate_limited` within 60 s, or raw frames over budget for 5 s"
+    UNAVAILABLE = 4006, "unavailable", "the log or the cluster is away"
+    CONNECT_TIMEOUT = 4500, "connect_timeout", "no `connect` came in time"
+    BAD_HANDSHAKE = 4501, "bad_handshake", "the first frame was no valid `connect`"
+    NAME_TAKEN = 4502, "name_taken", "after the `error` frame that says so"
+    BAD_TOKEN = 4503, "bad_token", "the token is not valid"
+    KICKED = 4504, "kicked", "by an admin of the server"
+    BANNED = 4505, "banned", "by an admin of the server"
+    REPLACED = 4506, "replaced", "another connection resumed this session, which lives on there"
+    TOO_MANY_SESSIONS = 4507, "too_many_sessions", "more live connections of one user than may be"
+    BAD_INPUT = 4508, "bad_input", "the 20th malformed frame without a valid one between"
 
     @property
     def retry(self) -> bool | None:

@@ -6,6 +6,7 @@ Of each class, the docstring's first line is what the generated documents say of
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, ClassVar, TypeAlias
 
@@ -17,14 +18,18 @@ CommandId: TypeAlias = str | int
 MAX_ID = 2**53 - 1  # the largest integer that JavaScript holds exactly
 
 
-def _check(must: str, good: Any) -> Any:
-    """Build a validator whose message is "NAME must be MUST", which goes out as it is."""
+@attrs.frozen(eq=False)
+class Rule:
+    """What a field's value must be: a validator, with its words for people and its JSON Schema for programs."""
 
-    def check(_instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-        if value is not None and not good(value):
-            raise ValueError(f"{attribute.name} must be {must}")
+    must: str
+    good: Callable[[Any], bool]
+    schema: dict[str, Any]
 
-    return check
+    def __call__(self, _instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+        """Check; what is None was left out. The message goes out as it is."""
+        if value is not None and not self.good(value):
+            raise ValueError(f"{attribute.name} must be {self.must}")
 
 
 def valid_id(value: object) -> bool:
@@ -34,11 +39,11 @@ def valid_id(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_ID
 
 
-_short = _check("a string of 1-64 characters", lambda value: 1 <= len(value) <= 64)
-_full = _check("a string that is not empty", bool)
-_seq = _check("an integer >= 1", lambda value: 1 <= value <= MAX_ID)
-_position = _check("an integer >= 0", lambda value: 0 <= value <= MAX_ID)
-_limit = _check("an integer from 1 to 200", lambda value: 1 <= value <= 200)
+_short = Rule("a string of 1-64 characters", lambda value: 1 <= len(value) <= 64, {"minLength": 1, "maxLength": 64})
+_full = Rule("a string that is not empty", bool, {"minLength": 1})
+_seq = Rule("an integer >= 1", lambda value: 1 <= value <= MAX_ID, {"minimum": 1, "maximum": MAX_ID})
+_position = Rule("an integer >= 0", lambda value: 0 <= value <= MAX_ID, {"minimum": 0, "maximum": MAX_ID})
+_limit = Rule("an integer from 1 to 200", lambda value: 1 <= value <= 200, {"minimum": 1, "maximum": 200})
 
 
 @attrs.frozen(kw_only=True)

@@ -173,6 +173,8 @@ class Broker:
         self._touched.clear()
         if self.buffered.over:
             self._shed(now)
+        if not self._peers:
+            self._gone.set()
         return self._resume_replays(now) or more or bool(self._urgent) or bool(self._ended)
 
     def _take_knocks(self, now: Now) -> bool:
@@ -209,8 +211,6 @@ class Broker:
         peer = self._peers.pop(gone.conn, None)
         if peer is not None:
             self._touched.pop(peer.outbox, None)
-        if not self._peers:
-            self._gone.set()
 
     def _apply(self, given: Input, now: Now) -> None:
         """Let the state decide, and do what it says. What the log answers at once is decided in the same turn."""
