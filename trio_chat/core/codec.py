@@ -12,7 +12,7 @@ import attrs
 import msgspec
 
 from trio_chat.core.errors import ErrorCode
-from trio_chat.core.messages import COMMANDS, EVENTS, Bad, Command, CommandId, Event, valid_id
+from trio_chat.core.messages import COMMANDS, EVENTS, ID_RULE, Bad, Command, CommandId, Event, valid_id
 
 HEADROOM = 4096  # bytes of a frame that a content must leave for the rest of it (PROTOCOL, "Transport")
 
@@ -59,11 +59,12 @@ class Decoder:
 
     def decode(self, frame: str | bytes) -> Command:
         """The command in one text frame, or a `Bad` that says what is wrong with it (promise 7)."""
+        answer_to: CommandId | None = None
         try:
             head = _read_head(frame)
+            if head.id is not None and not valid_id(head.id):
+                return _bad(ErrorCode.BAD_MESSAGE, f"id must be {ID_RULE}")
             answer_to = head.id
-            if answer_to is not None and not valid_id(answer_to):
-                return _bad(ErrorCode.BAD_MESSAGE, "id must be a string of 1-64 characters or an integer >= 0")
             reader = self._readers.get(head.type) if isinstance(head.type, str) else None
             if reader is None:
                 return _unknown(head.type, answer_to)
@@ -75,6 +76,8 @@ class Decoder:
             command = reader(frame)
         except msgspec.ValidationError as error:
             return _bad(ErrorCode.BAD_MESSAGE, _explain(error), answer_to)
+        except ValueError:  # bad UTF-8 in a field that the head had skipped
+            return _bad(ErrorCode.BAD_JSON, None, answer_to)
         content = getattr(command, "content", None)
         if content is not None and (len(content) > self._chars or self._oversized(content)):
             return _bad(

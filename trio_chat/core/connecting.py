@@ -131,7 +131,9 @@ def _welcome(
         rooms=shown[:fitting],
         more=True if fitting < len(shown) else None,
     )
-    effects: list[Effect] = [Reply(connection.id, welcome)]
+    how = "resumed" if resumed else "connected"
+    note = Note("%s %s, connection %d from %s", (user.name.text, how, connection.id, connection.address))
+    effects: list[Effect] = [Reply(connection.id, welcome), note]
     if not resumed:
         return effects
     if session.cut is not None:

@@ -16,6 +16,7 @@ from trio_chat.core.errors import ErrorCode
 
 CommandId: TypeAlias = str | int
 MAX_ID = 2**53 - 1  # the largest integer that JavaScript holds exactly
+ID_RULE = "a string of 1-64 characters, or an integer from 0 to 2**53 - 1"
 
 
 @attrs.frozen(eq=False)

@@ -15,7 +15,6 @@ To end: stop accepting, drain the connections under one deadline, cancel what is
 
 from __future__ import annotations
 
-import logging
 import secrets as random
 import time
 from collections.abc import Callable, Sequence
@@ -34,7 +33,6 @@ from trio_chat.server.connection import GRACE
 from trio_chat.server.doors import Doors
 from trio_chat.server.listener import Listener
 
-log = logging.getLogger(__name__)
 Address: TypeAlias = tuple[str, int]
 BACKLOG = 4096  # connections that the kernel may hold for us; a storm after a deploy is no reason to refuse
 
@@ -99,8 +97,7 @@ async def _drain(broker: Broker, seconds: float) -> None:
 
     The listeners stay open meanwhile, to answer 503 and health checks.
     """
-    log.info("draining")
-    broker.drain(max(0.0, seconds - GRACE) * 0.9)
+    broker.drain(max(0.1, seconds - GRACE) * 0.9)  # never 0: its batches need a time between them
     with trio.move_on_after(seconds):
         await broker.empty()
 

@@ -64,6 +64,9 @@ class Connection:
     def cut(self, code: Close) -> None:
         """Close with `code`. Never blocks."""
         self.end(Ended(cut=code))
+        if code is Close.TOO_SLOW:
+            self.outbox.drop()  # at once: else others would have to go for the room that it still takes
+            self.transport.close()
 
     def probe(self, alive: Callable[[], None]) -> None:
         """Ping, and call `alive` at the next byte. Never blocks."""
@@ -72,8 +75,7 @@ class Connection:
 
     def ping(self) -> None:
         """Put a ping frame into the outbox. Never blocks."""
-        self.outbox.put(Frame(PING_FRAME))
-        self.outbox.flush()
+        self.transport.queue(PING_FRAME)
 
 
 async def run_connection(
@@ -140,10 +142,14 @@ async def read(
         else:
             command = Bad(code=ErrorCode.UNSUPPORTED_DATA, content=ErrorCode.UNSUPPORTED_DATA.text)
         fresh = secrets.token_urlsafe(TOKEN_BYTES) if isinstance(command, Connect) else ""
-        transport.paused = True  # if the broker is full we don't read, and the peer's silence is not its own
-        await commands.send(Received(conn.id, command, fresh))
+        received = Received(conn.id, command, fresh)
+        try:
+            commands.send_nowait(received)
+        except trio.WouldBlock:
+            with transport.pause():  # the broker is full: we don't read, and the peer's silence is not its own
+                await commands.send(received)
         broker.ring()
-        transport.paused = False
+        await trio.lowlevel.checkpoint()
 
 
 async def write(conn: Connection) -> Ended:
@@ -162,7 +168,8 @@ async def heartbeat(conn: Connection, interval: float, timeout: float, message_t
 
     A message that is begun must be whole within `message_timeout`. Cancelled: nothing is lost.
     """
-    transport, pinged = conn.transport, False
+    transport = conn.transport
+    pinged: float | None = None  # the silence that was pinged into, by its begin
     while True:
         now = trio.current_time()
         if transport.paused:
@@ -170,14 +177,14 @@ async def heartbeat(conn: Connection, interval: float, timeout: float, message_t
         silent_since, unfinished_since = transport.last_byte, transport.unfinished_since
         if unfinished_since is not None and now >= unfinished_since + message_timeout:
             return Ended(cut=Close.HEARTBEAT_MISSED)
-        if now < silent_since + interval:
-            pinged = False
-        elif now >= silent_since + interval + timeout:
+        due = silent_since + interval
+        if now >= due + timeout:
             return Ended(cut=Close.HEARTBEAT_MISSED)
-        elif not pinged:
-            conn.ping()
-            pinged = True
-        due = silent_since + interval + (timeout if pinged else 0)
+        if now >= due:
+            if pinged != silent_since:
+                conn.ping()
+                pinged = silent_since
+            due = min(due + timeout, now + interval)  # a byte may come meanwhile, and the next ping be due
         started = now if unfinished_since is None else unfinished_since
         await trio.sleep_until(min(due, started + message_timeout))
 
@@ -187,8 +194,8 @@ async def farewell(conn: Connection, ended: Ended) -> None:
 
     Bounded by its caller, and shielded. Cancelled: the peer may see the connection break instead.
     """
-    if ended == Ended():
-        return  # nobody is there
+    if ended == Ended() or not conn.transport.upgraded:
+        return  # nobody is there, or nobody that would understand a frame
     last = b"" if ended.cut is None or conn.transport.close_sent else close_frame(ended.cut, ended.cut.reason)
     try:
         left = conn.outbox.farewell(last, drop=ended.cut is Close.TOO_SLOW)

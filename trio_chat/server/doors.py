@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import math
+from functools import partial
 
 import trio
 
@@ -51,6 +52,7 @@ class Doors:
         connection = http.HttpConnection(wire)
         keep, first = True, True
         while keep:
+            client = peer
             try:
                 head = await connection.head(self._config.listen.connect_timeout)
                 if head is None:
@@ -58,7 +60,8 @@ class Doors:
                         self._charge(peer)
                     return
                 if head.path == "/ws":
-                    await self._upgrade(wire, peer, connection, head)
+                    client = self._forwarded.client(peer, head.headers.get("x-forwarded-for"))
+                    await self._upgrade(wire, client, connection, head)
                     return
                 draining = "draining" if self._broker.state.draining else None
                 status, body, headers = http.page(head, ready=draining)
@@ -68,7 +71,7 @@ class Doors:
                 if isinstance(error, http.BadHead):
                     if connection.silent and not first:
                         return  # it kept the connection, and had nothing more to ask
-                    self._charge(peer)
+                    self._charge(client)
                 await connection.respond(error.status, f"{error.text}\n".encode(), *error.headers)
                 keep = False
             first = False
@@ -81,10 +84,11 @@ class Doors:
     def _trusts(self, address: Address) -> bool:
         return within(address, self._config.admission.trusted_addresses)
 
-    async def _upgrade(self, wire: Wire, peer: Address, http_connection: http.HttpConnection, head: http.Head) -> None:
+    async def _upgrade(
+        self, wire: Wire, address: Address, http_connection: http.HttpConnection, head: http.Head
+    ) -> None:
         """Ask the broker, then run the connection. Cancelled: the broker is told that it ended."""
         upgrade = http.check_upgrade(head)
-        address = self._forwarded.client(peer, head.headers.get("x-forwarded-for"))
         modern = bool(head.tokens("sec-websocket-protocol"))
         ask = Admit(
             next(self._ids),
@@ -104,7 +108,7 @@ class Doors:
             raise
         if isinstance(verdict, Refused):
             raise _refusal(verdict)
-        log.info("connection %d from %s", ask.conn, address)
+        log.debug("connection %d from %s", ask.conn, address)
         await run_connection(conn, self._broker, self._config, self._decode, SUBPROTOCOL if modern else None)
 
     def _refuse_banned(self, ask: Admit) -> None:
@@ -119,7 +123,16 @@ class Doors:
         outbox = Outbox(
             wire, send, max_frames=limits.outbox_frames, max_bytes=limits.outbox_bytes, buffered=broker.buffered
         )
-        transport = Transport(wire, outbox, limits, broker.buffered, head=head, rest=rest, over=broker.ring)
+        transport = Transport(
+            wire,
+            outbox,
+            limits,
+            broker.buffered,
+            head=head,
+            rest=rest,
+            over=broker.ring,
+            slow=partial(broker.too_slow, number),
+        )
         return Connection(number, wire, outbox, transport, receive)
 
 

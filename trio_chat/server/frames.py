@@ -43,15 +43,29 @@ class FrameScanner:
 
     def feed(self, data: bytes) -> None:
         """Take bytes from the socket."""
+        self.compact()
+        self._buffer += data
+
+    def compact(self) -> None:
+        """Let go of what is done with; an idle peer's last message is not kept until its next one."""
         if self._at:
             del self._buffer[: self._at]
             self._at = 0
-        self._buffer += data
 
     @property
     def held(self) -> int:
         """Bytes of an unfinished message or frame, here and at wsproto."""
         return len(self._buffer) - self._at + self._size
+
+    @property
+    def in_frame(self) -> bool:
+        """Whether the next item is a further piece of a frame, and no new one."""
+        return self._left > 0
+
+    @property
+    def between(self) -> bool:
+        """Whether all that was returned is whole: no frame and no message is under way, but in what waits here."""
+        return not self._left and not self._size
 
     @property
     def unfinished(self) -> bool:

@@ -98,7 +98,7 @@ class HttpConnection:
         Raises:
             BadHead: what is to be answered.
         """
-        self._fed, self.silent = 0, True
+        self._fed, self.silent, self._is_head = 0, not self.trailing, False
         with trio.move_on_after(timeout) as scope:
             try:
                 event = await self._event()
@@ -134,6 +134,7 @@ class HttpConnection:
         read = 0
         with trio.move_on_after(WRITE_SECONDS):
             while True:
+                self._fed = 0
                 try:
                     event = await self._event()
                 except h11.RemoteProtocolError:

@@ -32,6 +32,7 @@ class Listener:
 
     def __init__(self, config: Config, serve: Callable[[trio.abc.Stream], Awaitable[None]]) -> None:
         self._admission, self._serve = config.admission, serve
+        self._uncounted = config.admission.trusted_addresses + config.listen.trusted_proxies  # all come through them
         self._open = 0
         self._per_address: Counter[str] = Counter()
 
@@ -59,7 +60,7 @@ class Listener:
         """Count a peer in, serve it, count it out. Cancelled: as `serve` is."""
         address = peer_of(stream)
         key = counted_as(address)
-        trusted = within(address, self._admission.trusted_addresses)
+        trusted = within(address, self._uncounted)
         self._open += 1
         self._per_address[key] += 1
         try:
@@ -85,7 +86,7 @@ class Listener:
         try:
             with trio.move_on_after(PAUSE):
                 await _refuse(await listener.accept(), 503, b"Service Unavailable")
-        except OSError:
+        except (OSError, trio.ClosedResourceError):  # taken by another, or closed, which the next accept tells
             await trio.sleep(PAUSE)
         return _open_reserve()
 

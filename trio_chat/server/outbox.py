@@ -64,6 +64,7 @@ class Outbox:
         self._left: memoryview = memoryview(b"")  # of that chunk
         self._accounted = 0
         self._ended = False
+        self._dropped = False
         self.on_room: Callable[[], None] | None = None  # called once, when the outbox is under half full
 
     @property
@@ -131,7 +132,7 @@ class Outbox:
         return self._left
 
     def _account(self) -> None:
-        now = self.waiting
+        now = 0 if self._dropped else self.waiting
         self._buffered.bytes += now - self._accounted
         self._accounted = now
 
@@ -145,6 +146,12 @@ class Outbox:
         if not self._left:
             self._left = memoryview(self._take())
         return self._left
+
+    def drop(self) -> None:
+        """The peer is cut: forget what was not begun, take no more, and count no longer."""
+        self._queue, self._queued = [], 0
+        self._ended = self._dropped = True
+        self._account()
 
     def unsent(self) -> tuple[tuple[str, int], ...]:
         """Of each room, the first `seq` that did not wholly go out."""

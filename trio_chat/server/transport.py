@@ -11,7 +11,8 @@ trio-websocket's own. So the order of messages is the order of the bytes.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import trio
 import trio_websocket
@@ -23,6 +24,7 @@ from trio_chat.server.frames import CLOSE_FRAME, FrameError, FrameScanner
 from trio_chat.server.outbox import Buffered, Frame, Outbox
 from trio_chat.server.wire import Wire
 
+MIN_PAUSE = 0.001  # seconds; a shorter sleep may be none, by the precision of a float
 FLOOD_SECONDS = 5.0  # that a peer may be over its budget of raw frames before it is cut (PROTOCOL, 4005)
 SUBPROTOCOL = "chat"
 
@@ -44,6 +46,7 @@ class Transport(trio.abc.Stream):
         head: a request head that trio-websocket is to see.
         rest: what came behind it in the same segment.
         over: called when unfinished messages take more memory than there is for all.
+        slow: called when the outbox has no room for a pong.
     """
 
     def __init__(
@@ -56,21 +59,24 @@ class Transport(trio.abc.Stream):
         head: bytes,
         rest: bytes = b"",
         over: Callable[[], None] = lambda: None,
+        slow: Callable[[], None] = lambda: None,
     ) -> None:
         self._wire, self._outbox, self._head = wire, outbox, head
         self._scanner = FrameScanner(limits.max_message_bytes)
         self._scanner.feed(rest)
-        self._buffered, self._accounted, self._over = buffered, 0, over
+        self._buffered, self._accounted, self._over, self._slow = buffered, 0, over, slow
         rate = limits.frames_per_second
         self._budget = TokenBucket(rate, rate, trio.current_time())
         self._over_since: float | None = None
         self._odd: deque[bytes] = deque()
-        self._turn = trio.Event()  # there is something for trio-websocket, or the wire is its own to read
+        self._theirs = False  # the first odd frame was handed over: the wire is trio-websocket's to read
+        self._turn = trio.Event()  # there is something for trio-websocket
         self._opened = trio.Event()
         self._failure: FrameError | None = None
         self._ws: trio_websocket.WebSocketConnection | None = None
+        self.upgraded = False  # before that, what is written is HTTP
         self.close_sent = False
-        self.paused = False  # we do not read: its silence is not the peer's
+        self._pauses = 0
         self.last_byte = trio.current_time()
         self.unfinished_since: float | None = None
         self.on_byte: Callable[[], None] | None = None  # called once, at the next byte
@@ -79,6 +85,21 @@ class Transport(trio.abc.Stream):
     def held(self) -> int:
         """Bytes of an unfinished message."""
         return self._scanner.held
+
+    @property
+    def paused(self) -> bool:
+        """Whether we do not read: the silence is not the peer's."""
+        return self._pauses > 0
+
+    @contextmanager
+    def pause(self) -> Iterator[None]:
+        """While we do not read. Two tasks may pause at a time: one waits for the broker, one for the budget."""
+        self._pauses += 1
+        try:
+            yield
+        finally:
+            self._pauses -= 1
+            self.last_byte = trio.current_time()
 
     async def open(self, nursery: trio.Nursery, subprotocol: str | None) -> None:
         """Shake hands; trio-websocket's reader runs in `nursery` from here on. Cancelled: the peer is left waiting."""
@@ -94,16 +115,16 @@ class Transport(trio.abc.Stream):
             PeerLeft: it closed, or is gone.
             FrameError: it broke a rule; the close that says so is still to be sent.
         """
-        while self._scanner.plain:
+        while not self._theirs:
             item = await self._next()
             if isinstance(item, str):
                 return item
             if item is None:
                 raise PeerLeft(None)
             self._odd.append(item)
+            self._theirs = not self._scanner.plain  # not before: `_next` may have waited since
             self._turn.set()
         assert self._ws is not None
-        self._turn.set()
         try:
             return await self._ws.get_message()
         except trio_websocket.ConnectionClosed as closed:
@@ -115,16 +136,22 @@ class Transport(trio.abc.Stream):
         code = closed.reason.code if closed.reason else None
         if not self.close_sent and code in (Close.PROTOCOL_ERROR, Close.BAD_UTF8):
             return FrameError(Close(code))  # type: ignore[call-arg]  # mypy takes a look-up for a new member
-        return PeerLeft(None if code in (None, 1005, 1006) else code)
+        return PeerLeft(None if code == 1006 else code)
 
     async def _next(self) -> str | bytes | None:
         """The scanner's next item, read and paid for; None at the end of the stream."""
         scanner = self._scanner
         while True:
+            fresh = not scanner.in_frame
             item = scanner.next()
             if item is not None:
-                await self._pay()
+                if scanner.between:
+                    self.unfinished_since = None
+                if fresh:  # a frame is paid for once, in however many pieces it comes
+                    await self._pay()
                 return item
+            scanner.compact()
+            self._account(scanner.held)
             now = trio.current_time()
             if not scanner.unfinished:
                 self.unfinished_since = None
@@ -152,21 +179,18 @@ class Transport(trio.abc.Stream):
             return
         if self._over_since is None:
             self._over_since = now
-        self.paused = True
-        try:
+        with self.pause():
             while wait:
                 if trio.current_time() - self._over_since >= FLOOD_SECONDS:
                     raise FrameError(Close.FLOODING)
-                await trio.sleep(wait)
+                await trio.sleep(max(wait, MIN_PAUSE))
                 wait = self._budget.take(trio.current_time())
-        finally:
-            self.paused = False
-            self.last_byte = trio.current_time()
 
     def _account(self, held: int) -> None:
-        self._buffered.bytes += held - self._accounted
+        more = held - self._accounted
+        self._buffered.bytes += more
         self._accounted = held
-        if self._buffered.over:
+        if more > 0 and self._buffered.over:
             self._over()
 
     # --- What trio-websocket sees --------------------------------------------------------------------------------
@@ -180,7 +204,7 @@ class Transport(trio.abc.Stream):
         while True:
             if self._odd:
                 return self._odd.popleft()
-            if not self._scanner.plain:
+            if self._theirs:
                 return await self._read_odd()
             self._turn = trio.Event()
             await self._turn.wait()
@@ -199,7 +223,13 @@ class Transport(trio.abc.Stream):
         await trio.lowlevel.checkpoint()
         if data and data[0] == CLOSE_FRAME:
             self.close_sent = True
-        self._outbox.put(Frame(bytes(data)))
+        self.upgraded = True
+        self.queue(bytes(data))
+
+    def queue(self, whole: bytes) -> None:
+        """Put one whole frame into the outbox. Never blocks."""
+        if not self._outbox.put(Frame(whole)):
+            self._slow()
         self._outbox.flush()
 
     async def wait_send_all_might_not_block(self) -> None:
