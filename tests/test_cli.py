@@ -69,8 +69,11 @@ def test_module_is_the_script() -> None:
         (["--no-log"], "Unknown option: --no-log. Did you mean --log?"),
         (["--port"], "Parameter --port requires an argument."),
         (["--port", "1", "--port", "2"], "Parameter --port specified multiple times."),
-        (["sevre"], "'sevre': no such command or argument. The command comes first: serve, check-config."),
-        (["serve", "a\nb"], "'a\\nb': no such command or argument. The command comes first: serve, check-config."),
+        (["sevre"], "'sevre': no such command or argument. The command comes first: serve, check-config, schema."),
+        (
+            ["serve", "a\nb"],
+            "'a\\nb': no such command or argument. The command comes first: serve, check-config, schema.",
+        ),
         (["--a\nb"], "Unknown option: --a\\nb."),
         (
             ["--config", "/nowhere"],

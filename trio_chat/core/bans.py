@@ -24,17 +24,17 @@ class Gate:
         self._attempts: dict[str, Window] = {}
         self._forget: Deadlines[str] = Deadlines(config.attempt_window)
         self._bans: Deadlines[str] = Deadlines(config.ban_seconds)
-        self._banned_until: dict[str, float] = {}
         self._open: dict[ConnId, str] = {}
         self._per_address: dict[str, int] = {}
 
     def admit(self, ask: Admit, returning: str | None, now: float) -> list[Effect]:
-        """Decide on an upgrade request; `returning` names the session whose ticket it brought."""
+        """Decide on an upgrade request; `returning` is the bucket of the ticket that it brought."""
         effects: list[Effect] = []
         excused = ask.trusted or (returning is not None and self._count(returning, now))
         if not excused:
-            if ask.address in self._bans:
-                return [Refused(ask.conn, 403, "This address is banned for a while", self._ban_left(ask.address, now))]
+            left = self._ban_left(ask.address, now)
+            if left:
+                return [Refused(ask.conn, 403, "This address is banned for a while", left)]
             effects = self.attempt(ask.address, now)
             if effects:
                 retry_after = self._config.ban_seconds
@@ -52,14 +52,13 @@ class Gate:
 
     def attempt(self, address: str, now: float) -> list[Effect]:
         """Count an attempt. The one that is too many bans the address; those during a ban are not counted."""
-        if address in self._bans or self._count(address, now):
+        if self._ban_left(address, now) or self._count(address, now):
             return []
         del self._attempts[address]  # after the ban the count starts at 0
         self._forget.discard(address)
         self._bans.set(address, now)
-        self._banned_until[address] = now + self._config.ban_seconds
         return [
-            Banned(address, self._banned_until[address]),
+            Banned(address, self._bans.due(address)),
             Note("%s banned for %g s: too many connection attempts", (address, self._config.ban_seconds), warning=True),
         ]
 
@@ -84,10 +83,7 @@ class Gate:
                 del self._attempts[bucket]
             else:
                 self._forget.set(bucket, now)
-        lifted = self._bans.pop(now)
-        for address in lifted:
-            del self._banned_until[address]
-        return [Banned(address, None) for address in lifted]
+        return [Banned(address, None) for address in self._bans.pop(now)]
 
     def _count(self, bucket: str, now: float) -> bool:
         window = self._attempts.get(bucket)
@@ -98,7 +94,9 @@ class Gate:
         return window.hit(now)
 
     def _ban_left(self, address: str, now: float) -> float:
-        return max(0.0, self._banned_until[address] - now)
+        """Seconds; 0.0 where there is no ban, or it is over and only the tick is late."""
+        until = self._bans.due(address)
+        return 0.0 if until is None else max(0.0, until - now)
 
     def _origin_allowed(self, ask: Admit) -> bool:
         """No `Origin` is no web page, and admitted; a page of our own is, too."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Any
 
 import attrs
@@ -13,8 +14,8 @@ from trio_chat.core.errors import ErrorCode
 from trio_chat.core.limits import Deadlines
 from trio_chat.core.messages import Ack, Command, CommandId, Error
 from trio_chat.core.names import Name, parse_name
-from trio_chat.core.rooms import Room, Rooms
-from trio_chat.core.sessions import Connection, People, Session, User
+from trio_chat.core.rooms import Room, Rooms, talk_key
+from trio_chat.core.sessions import Asking, Connection, People, Session, User
 
 GENERAL = "general"
 PROBE_SECONDS = 2.0  # for a live guest to show life, when another asks for the name (PROTOCOL, "Who is who")
@@ -48,6 +49,7 @@ class Chat:
         self.rooms = Rooms(secrets.boot, limits.rooms_created_per_hour)
         self.general = self.rooms.create(parse_name(GENERAL))
         self.conns: dict[ConnId, Connection] = {}
+        self.askers: dict[str, dict[ConnId, Asking]] = {}  # who waits for a name that is held
         self.to_unqueue: list[Connection] = []  # welcomed after a probe, with commands that waited for it
         self.connecting: Deadlines[ConnId] = Deadlines(connect_timeout)
         self.probing: Deadlines[ConnId] = Deadlines(PROBE_SECONDS)
@@ -68,8 +70,7 @@ class Chat:
                 return other
             if other is user:
                 return ErrorCode.BAD_ROOM
-            talk = next((talk for talk in user.talks.values() if other.id in talk.members), None)
-            return talk or ErrorCode.NO_SUCH_ROOM
+            return self.rooms.get(talk_key(user, other)) or ErrorCode.NO_SUCH_ROOM
         name = room_name(written)
         if name is None:
             return ErrorCode.BAD_ROOM
@@ -99,9 +100,16 @@ def refuse(
     conn: ConnId, request: Command, code: ErrorCode, content: str = "", *, retry_after: float | None = None
 ) -> Reply:
     """The one answer to a command that changed nothing."""
+    return failure(conn, request.id, code, content, retry_after=retry_after)
+
+
+def failure(
+    conn: ConnId, answer_to: CommandId | None, code: ErrorCode, content: str = "", *, retry_after: float | None = None
+) -> Reply:
+    """The same, where the command is no longer at hand. `retry_after` is rounded up: one must not come too early."""
     if retry_after is not None:
-        retry_after = round(retry_after, 3)
-    return Reply(conn, Error(content=content or code.text, code=code.value, id=request.id, retry_after=retry_after))
+        retry_after = ceil(retry_after * 1000) / 1000
+    return Reply(conn, Error(content=content or code.text, code=code.value, id=answer_to, retry_after=retry_after))
 
 
 def ack(conn: ConnId, answer_to: CommandId | None, **made: Any) -> list[Effect]:

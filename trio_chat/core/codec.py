@@ -68,8 +68,8 @@ class Decoder:
             reader = self._readers.get(head.type) if isinstance(head.type, str) else None
             if reader is None:
                 return _unknown(head.type, answer_to)
-        except msgspec.ValidationError:
-            return _bad(ErrorCode.BAD_MESSAGE, "The frame must be a JSON object")
+        except msgspec.ValidationError as error:
+            return _no_object(frame, error)
         except (ValueError, RecursionError):  # msgspec.DecodeError and UnicodeDecodeError are ValueErrors
             return _bad(ErrorCode.BAD_JSON)
         try:
@@ -94,6 +94,17 @@ class Decoder:
 
 def _bad(code: ErrorCode, content: str | None = None, answer_to: CommandId | None = None) -> Bad:
     return Bad(code=code, content=content or code.text, id=answer_to)
+
+
+def _no_object(frame: str | bytes, error: msgspec.ValidationError) -> Bad:
+    """What the head is not; its fields may be anything, but an integer has its bounds for msgspec, too."""
+    try:
+        msgspec.json.decode(frame, type=msgspec.Raw)
+    except (ValueError, RecursionError):
+        return _bad(ErrorCode.BAD_JSON)
+    if str(error).startswith("Expected `object`"):
+        return _bad(ErrorCode.BAD_MESSAGE, "The frame must be a JSON object")
+    return _bad(ErrorCode.BAD_MESSAGE, f"id must be {ID_RULE}")
 
 
 def _unknown(kind: object, answer_to: CommandId | None) -> Bad:

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 from trio_chat.core.chat import RECONNECT, Chat, refuse
 from trio_chat.core.codec import json_size
-from trio_chat.core.effects import ConnId, Cut, Disconnected, Effect, Forget, Note, Now, Probe, Received, Reply
+from trio_chat.core.effects import ConnId, Cut, Disconnected, Effect, Ending, Forget, Note, Now, Probe, Received, Reply
 from trio_chat.core.errors import Close, ErrorCode, ends_session
 from trio_chat.core.history import replay
 from trio_chat.core.membership import become_member, describe, quit_room
 from trio_chat.core.messages import Command, Connect, Position, System, Welcome, timestamp
 from trio_chat.core.names import RULE, parse_name
 from trio_chat.core.rooms import Room
-from trio_chat.core.sessions import Connection, Session
+from trio_chat.core.sessions import Asking, Connection, Session, User
 
 WELCOME_HEAD = 4096  # bytes of `welcome` beside its rooms
+NAME_MISSING, NAME_WRONG = "username must be given", f"username must be {RULE}"
 
 
-def connect(chat: Chat, connection: Connection, asked: Received, now: Now, *, force: bool = False) -> list[Effect]:
-    """Answer a `connect`: resume, take the name, or probe whoever holds it. `force`: the probe found no life."""
+def connect(chat: Chat, connection: Connection, asked: Received, now: Now) -> list[Effect]:
+    """Answer a `connect`: resume, take the name, or probe whoever holds it; again, when that probe found no life."""
     request = asked.command
     assert isinstance(request, Connect)
     if request.resume is not None:
@@ -29,68 +30,87 @@ def connect(chat: Chat, connection: Connection, asked: Received, now: Now, *, fo
         if session is not None:
             return resume(chat, session, connection, request, now)
     if request.username is None:
-        return turn_away(connection, request, ErrorCode.BAD_USERNAME, Close.BAD_HANDSHAKE, "username must be given")
+        return turn_away(chat, connection, request, ErrorCode.BAD_USERNAME, Close.BAD_HANDSHAKE, NAME_MISSING)
     try:
         name = parse_name(request.username)
     except ValueError:
-        return turn_away(connection, request, ErrorCode.BAD_USERNAME, Close.BAD_HANDSHAKE, f"username must be {RULE}")
+        return turn_away(chat, connection, request, ErrorCode.BAD_USERNAME, Close.BAD_HANDSHAKE, NAME_WRONG)
     holder = chat.people.by_name.get(name.key)
     effects: list[Effect] = []
     if holder is not None:
         live = holder.conns
-        if live and not force:
-            connection.asking = asked
-            chat.connecting.discard(connection.id)
-            chat.probing.set(connection.id, now.mono)
-            return [Probe(live[0])]
+        if live and (connection.asking is None or connection.asking.probed not in live):
+            return _probe(chat, connection, Asking(asked, name.key, live[0]), now)
         for conn in live:
             effects += cut(chat, conn, Close.HEARTBEAT_MISSED, now)
         for session in list(holder.sessions):
             effects += end(chat, session, now)
         effects.append(Note("%s is taken over by connection %d", (name.text, connection.id)))
-    session = chat.people.open_guest(name, asked.fresh, chat.limits.rooms_created_per_hour)
+    session = chat.people.open_guest(name, asked.fresh, chat.limits.rooms_created_per_hour, connection.bucket_of)
     return effects + _welcome(chat, session, connection, request, now)
 
 
 def turn_away(
-    connection: Connection, request: Command, code: ErrorCode, close: Close, content: str = ""
+    chat: Chat,
+    connection: Connection,
+    request: Command,
+    code: ErrorCode,
+    close: Close,
+    content: str = "",
+    *,
+    retry_after: float | None = None,
 ) -> list[Effect]:
     """Refuse a first frame, and close."""
+    _settle(chat, connection)
     connection.cut = True
-    return [refuse(connection.id, request, code, content), Cut(connection.id, close)]
+    return [refuse(connection.id, request, code, content, retry_after=retry_after), Cut(connection.id, close)]
+
+
+def _probe(chat: Chat, connection: Connection, asking: Asking, now: Now) -> list[Effect]:
+    """Let the connection wait until the holder of the name shows life, or the time is over."""
+    _settle(chat, connection)
+    connection.asking = asking
+    chat.probing.set(connection.id, now.mono)
+    chat.askers.setdefault(asking.key, {})[connection.id] = asking
+    return [Probe(asking.probed)]
+
+
+def _settle(chat: Chat, connection: Connection) -> None:
+    """It has its answer, or needs none: nothing falls due for it any longer."""
+    chat.connecting.discard(connection.id)
+    chat.probing.discard(connection.id)
+    if connection.asking is not None:
+        askers = chat.askers[connection.asking.key]
+        del askers[connection.id]
+        if not askers:
+            del chat.askers[connection.asking.key]
+        connection.asking = None
+
+
+def _askers(chat: Chat, user: User) -> list[tuple[Connection, Received]]:
+    """Who waits for the user's name, and what they sent."""
+    waiting = chat.askers.get(user.name.key, {})
+    return [(chat.conns[conn], asking.request) for conn, asking in waiting.items()]
 
 
 def alive(chat: Chat, holder: Connection) -> list[Effect]:
-    """A probed holder showed life: its name stays its own."""
+    """A probed holder showed life: its name stays its own, unless it lost its session meanwhile."""
+    session = holder.session
+    return _keep_name(chat, session.user) if session is not None and session.conn == holder.id else []
+
+
+def _keep_name(chat: Chat, user: User) -> list[Effect]:
     effects: list[Effect] = []
-    for connection in _asking_for(chat, holder.session):
-        assert connection.asking is not None
-        chat.probing.discard(connection.id)
-        request = connection.asking.command
-        effects += turn_away(connection, request, ErrorCode.USERNAME_TAKEN, Close.NAME_TAKEN)
+    for connection, asked in _askers(chat, user):
+        effects += turn_away(chat, connection, asked.command, ErrorCode.USERNAME_TAKEN, Close.NAME_TAKEN)
     return effects
 
 
-def _asking_for(chat: Chat, session: Session | None) -> list[Connection]:
-    """Connections that wait for the name of `session`."""
-    if session is None:
-        return []
-    key = session.user.name.key
-    return [chat.conns[conn] for conn in chat.probing if _asks_for(chat.conns[conn]) == key]
-
-
-def _asks_for(connection: Connection) -> str | None:
-    asked = connection.asking.command if connection.asking else None
-    if not isinstance(asked, Connect) or asked.username is None or connection.cut:
-        return None
-    return parse_name(asked.username).key
-
-
 def resume(chat: Chat, session: Session, connection: Connection, request: Connect, now: Now) -> list[Effect]:
-    """Carry the session on, on a new connection; a live old one is replaced."""
-    effects: list[Effect] = []
+    """Carry the session on, on a new connection; a live old one is replaced. That is a sign of life, too."""
+    effects = _keep_name(chat, session.user)
     if session.conn is not None:
-        effects = cut(chat, session.conn, Close.REPLACED, now)
+        effects += cut(chat, session.conn, Close.REPLACED, now)
     chat.detached.discard(session)
     return effects + _welcome(chat, session, connection, request, now, resumed=True)
 
@@ -100,9 +120,7 @@ def _welcome(
 ) -> list[Effect]:
     """Bind session and connection: `welcome` first, then `closed_before`, then room by room what was missed."""
     user = session.user
-    chat.connecting.discard(connection.id)
-    chat.probing.discard(connection.id)
-    connection.asking = None
+    _settle(chat, connection)
     if connection.queued:
         chat.to_unqueue.append(connection)
     connection.session, session.conn, session.last_conn = session, connection.id, connection.id
@@ -169,8 +187,7 @@ def _catch_up(chat: Chat, session: Session, rooms: list[Room], given: dict[str, 
     effects: list[Effect] = []
     said = {id(room): at for name, at in given.items() if isinstance(room := chat.find_room(session.user, name), Room)}
     for room in rooms:
-        if room.between is None:
-            room.present.add(session.user)
+        if room.between is None and room.present.add(session.user):
             chat.tell(room, session.user, now.mono, joined=True)
         kept = session.positions.pop(room.key, room.last)
         effects += replay(chat, session, room, said.get(id(room), kept), now)
@@ -180,39 +197,42 @@ def _catch_up(chat: Chat, session: Session, rooms: list[Room], given: dict[str, 
 def cut(chat: Chat, conn: ConnId, code: Close, now: Now) -> list[Effect]:
     """Close a connection: from here on it gets nothing more; its session is detached or ended, as the code says."""
     connection = chat.conns[conn]
-    if connection.cut:
-        return []
     connection.cut = True
-    chat.connecting.discard(conn)
-    chat.probing.discard(conn)
+    _settle(chat, connection)
     effects: list[Effect] = [Cut(conn, code)]
     session = connection.session
-    if session is not None and session.conn == conn:
+    if session is not None:
         session.cut = None if code == Close.REPLACED else code
         effects += _lose(chat, session, now, ends=ends_session(None, code))
     return effects
 
 
+def ending(chat: Chat, connection: Connection, ended: Ending | Disconnected, now: Now) -> list[Effect]:
+    """A connection hears nothing more: detach or end its session, which can be resumed from now on."""
+    if connection.cut:  # by us; that is settled
+        return []
+    connection.cut = True
+    _settle(chat, connection)
+    session = connection.session
+    if session is None:
+        return []
+    session.cut = ended.cut
+    effects = _lose(chat, session, now, ends=ends_session(ended.code, ended.cut))
+    for asker, asked in _askers(chat, session.user):
+        effects += connect(chat, asker, asked, now)
+    return effects
+
+
 def disconnected(chat: Chat, connection: Connection, ended: Disconnected, now: Now) -> list[Effect]:
-    """A connection is over: detach or end its session, and give back what it was not sent."""
+    """A connection is over: forget it, and give back to its session what it was not sent."""
+    effects = ending(chat, connection, ended, now)
     del chat.conns[connection.id]
     chat.gate.closed(connection.id)
-    chat.connecting.discard(connection.id)
-    chat.probing.discard(connection.id)
     session = connection.session
-    if session is None or session.last_conn != connection.id:
-        return []
-    effects: list[Effect] = []
-    if session.conn == connection.id:
-        waiting = _asking_for(chat, session)
-        session.cut = ended.cut
-        effects = _lose(chat, session, now, ends=ends_session(ended.code, ended.cut))
-        for asker in waiting:
-            if asker.asking is not None:
-                effects += connect(chat, asker, asker.asking, now)
-    for key, seq in ended.unsent:
-        if session.positions.get(key, 0) >= seq:
-            session.positions[key] = seq - 1
+    if session is not None and session.last_conn == connection.id:
+        for key, seq in ended.unsent:
+            if session.positions.get(key, 0) >= seq:
+                session.positions[key] = seq - 1
     return effects
 
 
@@ -228,8 +248,8 @@ def _lose(chat: Chat, session: Session, now: Now, *, ends: bool) -> list[Effect]
     chat.detached.set(session, now.mono)
     if not user.conns:
         for room in user.rooms.values():
-            if room.present.remove(user):
-                chat.tell(room, user, now.mono, joined=False)
+            room.present.remove(user)
+            chat.tell(room, user, now.mono, joined=False)
     return [Note("%s detached", (user.name.text,))]
 
 

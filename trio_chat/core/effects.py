@@ -75,11 +75,12 @@ class Attempted:
 
 @attrs.frozen
 class Received:
-    """A connection sent a command. `fresh` is an unguessable token for a session that it may open."""
+    """A connection sent a command, in a frame of `size`. `fresh`: an unguessable token for a session it may open."""
 
     conn: ConnId
     command: Command
     fresh: str = ""
+    size: int = 0
 
 
 @attrs.frozen
@@ -87,6 +88,15 @@ class Alive:
     """A connection that was probed gave a sign of life."""
 
     conn: ConnId
+
+
+@attrs.frozen
+class Ending:
+    """A connection hears nothing more, for the reason that `Disconnected` tells when its socket is gone."""
+
+    conn: ConnId
+    code: int | None = None
+    cut: Close | None = None
 
 
 @attrs.frozen
@@ -275,5 +285,5 @@ class Page:
 
 
 Answer: TypeAlias = Committed | Duplicate | KeyReused | Stale | Failed | Page
-Input: TypeAlias = Admit | Attempted | Received | Alive | Disconnected | Drain | Tick | Answer
+Input: TypeAlias = Admit | Attempted | Received | Alive | Ending | Disconnected | Drain | Tick | Answer
 Effect: TypeAlias = Admitted | Refused | Reply | Deliver | Cut | Probe | Banned | Note | Append | Read | Forget

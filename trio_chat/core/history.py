@@ -6,11 +6,10 @@ the turn in which the position equals the last committed `seq`, the connection i
 
 from __future__ import annotations
 
-from trio_chat.core.chat import Chat, refuse
+from trio_chat.core.chat import Chat, failure, refuse
 from trio_chat.core.effects import ConnId, Deliver, Effect, Entry, Failed, Now, Page, Read, Reply, Stale
 from trio_chat.core.errors import ErrorCode
 from trio_chat.core.messages import (
-    Error,
     Event,
     GetHistory,
     HistoryPage,
@@ -114,25 +113,25 @@ def page(chat: Chat, answer: Page, now: Now) -> list[Effect]:
     """The log answered a `Read`."""
     request = answer.request
     room, connection = chat.rooms.get(request.room), chat.conns.get(request.conn)
-    if room is None or connection is None or connection.session is None:
+    session = connection.session if connection is not None else None
+    if session is None:
         return []
-    if request.history:
-        shown = [entry_event(entry) for entry in answer.entries]
-        return [
-            Reply(
-                request.conn,
-                HistoryPage(
-                    id=request.answer_to,
-                    room=room.name_for(connection.session.user),
-                    epoch=room.epoch,
-                    entries=shown,
-                    first=answer.first,
-                    last=answer.last,
-                    more=_more(answer),
-                ),
-            )
-        ]
-    return _replayed(room, connection.session, answer, now)
+    if room is not None and room.epoch == request.epoch:
+        room.first = max(room.first, answer.first)
+    if not request.history:
+        return _replayed(room, session, answer, now) if room is not None and awaits(room, request) else []
+    if room is None or session.user.id not in room.members:  # it left while the log was busy (promise 4)
+        return [failure(request.conn, request.answer_to, ErrorCode.NOT_IN_ROOM if room else ErrorCode.NO_SUCH_ROOM)]
+    shown = HistoryPage(
+        id=request.answer_to,
+        room=room.name_for(session.user),
+        epoch=request.epoch,
+        entries=[entry_event(entry) for entry in answer.entries],
+        first=answer.first,
+        last=answer.last,
+        more=_more(answer),
+    )
+    return [Reply(request.conn, shown)]
 
 
 def _more(answer: Page) -> bool:
@@ -140,16 +139,17 @@ def _more(answer: Page) -> bool:
     if answer.request.after is not None:
         reached = answer.entries[-1].seq if answer.entries else max(answer.request.after, answer.first - 1)
         return reached < answer.last
-    if answer.entries:
-        return answer.entries[0].seq > answer.first
-    return answer.request.before is not None and answer.request.before > answer.first <= answer.last
+    return bool(answer.entries) and answer.entries[0].seq > answer.first
+
+
+def awaits(room: Room, request: Read) -> bool:
+    """Whether the answer to a replay's `Read` is still wanted: not if its connection left, or began anew, since."""
+    return room.epoch == request.epoch and room.catching.get(request.conn, -1) == request.after
 
 
 def _replayed(room: Room, session: Session, answer: Page, now: Now) -> list[Effect]:
-    conn, after = answer.request.conn, answer.request.after
-    if after is None or room.catching.get(conn) != after:  # it left, or began anew, since
-        return []
-    room.first = max(room.first, answer.first)
+    conn = answer.request.conn
+    after = room.catching[conn]
     effects: list[Effect] = []
     if after + 1 < answer.first:  # trimmed under our feet
         effects.append(lagged(conn, session, room, now))
@@ -164,16 +164,10 @@ def _replayed(room: Room, session: Session, answer: Page, now: Now) -> list[Effe
 
 
 def failed(chat: Chat, answer: Failed | Stale) -> list[Effect]:
-    """The log cannot answer a `Read`: refuse a `history`; a replay is asked for again."""
+    """The log cannot answer a `history`: refuse it."""
     request = answer.request
     assert isinstance(request, Read)
     retry_after = answer.retry_after if isinstance(answer, Failed) else 1.0
-    if request.history:
-        unavailable = ErrorCode.UNAVAILABLE
-        return [
-            Reply(
-                request.conn,
-                Error(content=unavailable.text, code=unavailable.value, id=request.answer_to, retry_after=retry_after),
-            )
-        ]
-    return [request] if request.conn in chat.conns else []
+    if request.conn not in chat.conns:
+        return []
+    return [failure(request.conn, request.answer_to, ErrorCode.UNAVAILABLE, retry_after=retry_after)]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item", bound=Hashable)
+ROUNDING = 1e-9  # of a token: whoever waited as long as told is not refused for a float's last digit
 
 
 class TokenBucket:
@@ -22,7 +23,7 @@ class TokenBucket:
         """Take a token. Returns 0.0, or the seconds after which there is one."""
         tokens = min(self.burst, self._tokens + (now - self._at) * self.rate)
         self._at = now
-        if tokens >= 1:
+        if tokens >= 1 - ROUNDING:
             self._tokens = tokens - 1
             return 0.0
         self._tokens = tokens
@@ -41,7 +42,7 @@ class Window:
     def wait(self, now: float) -> float:
         """Seconds until the next hit is allowed; 0.0 is now. Counts nothing."""
         hits = self._hits
-        while hits and hits[0] <= now - self.seconds:
+        while hits and hits[0] + self.seconds <= now:
             hits.popleft()
         return 0.0 if len(hits) < self.limit else hits[0] + self.seconds - now
 
@@ -54,7 +55,7 @@ class Window:
 
     def idle(self, now: float) -> bool:
         """Whether nothing in it matters any longer."""
-        return not self._hits or self._hits[-1] <= now - self.seconds
+        return not self._hits or self._hits[-1] + self.seconds <= now
 
 
 class Deadlines(Generic[Item]):
@@ -68,10 +69,6 @@ class Deadlines(Generic[Item]):
         """Whether `item` waits."""
         return item in self._due
 
-    def __iter__(self) -> Iterator[Item]:
-        """What waits, first due first."""
-        return iter(self._due)
-
     def set(self, item: Item, now: float) -> None:
         """Let `item` fall due `delay` seconds from `now`, whatever it was due before."""
         self._due.pop(item, None)
@@ -80,6 +77,10 @@ class Deadlines(Generic[Item]):
     def discard(self, item: Item) -> None:
         """Forget `item`, if it waits."""
         self._due.pop(item, None)
+
+    def due(self, item: Item) -> float | None:
+        """When `item` falls due, if it waits."""
+        return self._due.get(item)
 
     def next(self) -> float | None:
         """When the first falls due."""

@@ -18,7 +18,6 @@ from trio_chat.core.sessions import Session, User
 Item = TypeVar("Item")
 LIST_HEAD = 1024  # bytes of a list's frame beside its items
 ROOM_BYTES = 512  # bytes of a room in a list, at most: 32 code points take 12 bytes each when escaped
-PURGE_ADDRESSES = 1024  # addresses with rooms to their account, above which the idle ones are looked for
 
 
 def enter(chat: Chat, session: Session, conn: ConnId, name: Name, now: Now) -> Room | tuple[ErrorCode, float | None]:
@@ -50,23 +49,20 @@ def become_member(chat: Chat, user: User, room: Room, now: Now) -> None:
             room.attach(session)
         else:
             session.positions[room.key] = room.last
-    if user.conns:
-        room.present.add(user)
+    if user.conns and room.present.add(user):
         chat.tell(room, user, now.mono, joined=True)
 
 
 def _may_create(chat: Chat, user: User, conn: ConnId, now: Now) -> float:
     """Count a creation for user and address. Returns the seconds to wait where it is one too many."""
     connection = chat.conns[conn]
-    windows = [user.created] if connection.trusted else [user.created, chat.rooms.creations(connection.address)]
+    windows = [user.created]
+    if not connection.trusted:
+        windows.append(chat.rooms.creations(connection.address, now.mono))
     wait = max(window.wait(now.mono) for window in windows)
     if not wait:
         for window in windows:
             window.hit(now.mono)
-    by_address = chat.rooms.created_by_address
-    if len(by_address) > PURGE_ADDRESSES:
-        for address in [address for address, window in by_address.items() if window.idle(now.mono)]:
-            del by_address[address]
     return wait
 
 
@@ -161,7 +157,7 @@ def describe(room: Room, user: User, *, members: bool = False) -> dict[str, Any]
     """A room as `room_list` and `welcome` say it."""
     described: dict[str, Any] = {"room": room.name_for(user)}
     if members:
-        described["members"] = len(room.members)
+        described["members"] = room.presence
         described["kind"] = "public" if room.between is None else "private"
     return described | {"epoch": room.epoch, "last": room.last}
 
@@ -223,30 +219,30 @@ def tell_news(chat: Chat, room: Room, now: Now) -> list[Effect]:
     listed = len(room.members) <= chat.limits.presence_limit
     effects: list[Effect] = []
     for joined in (False, True):
-        names = {key: name for key, (name, came) in news.items() if came == joined}
+        names = {name: key for name, (key, came) in news.items() if came == joined}
         if names:
             effects += _comings(chat, room, names, now, joined=joined, listed=listed)
     if listed:
         to = tuple(conn for conn in room.conns if chat.conns[conn].modern or room is chat.general)
-        everybody = user_list(chat, room, chat.limits.presence_limit, now)
-        effects.append(Deliver(to, everybody))
+        if to:
+            effects.append(Deliver(to, user_list(chat, room, chat.limits.presence_limit, now)))
     return effects
 
 
 def _comings(chat: Chat, room: Room, names: dict[str, str], now: Now, *, joined: bool, listed: bool) -> list[Effect]:
     to = tuple(room.conns)
     if joined and len(names) == 1:  # it is not told to the one whom it names
-        (key,) = names
+        (key,) = names.values()
         to = tuple(conn for conn, session in room.conns.items() if session.user.name.key != key)
-    some = sum(map(json_size, names.values())) <= chat.limits.max_message_bytes // 2
-    only = next(iter(names.values())) if len(names) == 1 and listed else None
+    some = sum(map(json_size, names)) <= chat.limits.max_message_bytes // 2
+    only = next(iter(names)) if len(names) == 1 and listed else None
     who = only or f"{len(names)} user{'s' if len(names) > 1 else ''}"
     told = System(
         event="joined" if joined else "left",
         content=f"{who} {'joined' if joined else 'left'}",
         timestamp=timestamp(now.wall),
         room=room.name,
-        users=list(names.values()) if listed and some else None,
+        users=list(names) if listed and some else None,
         count=len(names),
         total=len(room.present),
     )

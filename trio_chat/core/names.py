@@ -9,6 +9,10 @@ import attrs
 
 MAX_CHARS = 32  # code points of a normalised name
 MAX_RAW_CHARS = 128  # of the raw text; normalising joins at most four code points into one
+# Letters and marks that are shown as nothing (Unicode's Default_Ignorable_Code_Point): two names would look the same.
+INVISIBLE = frozenset(
+    map(chr, [0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, *range(0x180B, 0x1810), 0x3164, *range(0xFE00, 0xFE10), 0xFFA0])
+) | frozenset(map(chr, range(0xE0100, 0xE01F0)))
 RULE = "1-32 letters, digits, '_', '-', '.' or single inner spaces, not starting with '@' or '#'"
 
 
@@ -43,4 +47,6 @@ def _parse(raw: str) -> Name:
 
 def _allowed(char: str) -> bool:
     """Letters, decimal digits and the marks that many scripts write their vowels with; no symbols, no controls."""
+    if char in INVISIBLE:
+        return False
     return char in " _-." or unicodedata.category(char) in ("Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Nd")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trio_chat.core.chat import Chat, ack, refuse, room_name
+from trio_chat.core.chat import Chat, ack, failure, refuse, room_name
 from trio_chat.core.codec import json_size
 from trio_chat.core.effects import (
     Append,
@@ -21,11 +21,11 @@ from trio_chat.core.effects import (
 from trio_chat.core.errors import ErrorCode
 from trio_chat.core.history import entry_event
 from trio_chat.core.membership import close_if_empty, created, enter
-from trio_chat.core.messages import Error, Message, Ping, Pong, Private, Typing, TypingShown, timestamp
+from trio_chat.core.messages import Message, Ping, Pong, Private, Typing, TypingShown, timestamp
 from trio_chat.core.rooms import Room
-from trio_chat.core.sessions import Session
+from trio_chat.core.sessions import Session, User
 
-ENTRY_HEAD = 2048  # bytes of an entry's frame beside its content, at most: four names and the rest
+ENTRY_HEAD = 1024  # bytes of an entry's frame beside its content, at most: three names of 130, and the rest
 TYPING_SECONDS = 1.0  # between two typings to one target that are passed on
 TYPING_TARGETS = 128  # remembered of one session
 
@@ -101,22 +101,20 @@ def _append(room: Room, draft: Draft, conn: ConnId, request: Message | Private) 
 
 def committed(chat: Chat, answer: Committed | Duplicate, now: Now) -> list[Effect]:
     """The log said yes: ack, then deliver to those who are members now (promise 1). A duplicate is only acked."""
-    request = answer.request
+    request, draft = answer.request, answer.request.draft
+    effects: list[Effect] = []
+    if request.conn in chat.conns:
+        seq = answer.seq if isinstance(answer, Duplicate) else answer.entry.seq
+        name = draft.room if draft.kind == "message" else f"@{draft.to}"
+        effects = ack(request.conn, request.answer_to, seq=seq, room=name, epoch=request.epoch)
     room = chat.rooms.get(request.room)
     if room is None:  # a conversation whose guest ended while the log was busy
-        return []
+        return effects
     room.pending -= 1
-    effects: list[Effect] = []
-    entry = answer.entry if isinstance(answer, Committed) else None
-    connection = chat.conns.get(request.conn)
-    if connection is not None and connection.session is not None:
-        seq = entry.seq if entry else answer.seq if isinstance(answer, Duplicate) else 0
-        name = room.name_for(connection.session.user)
-        effects = ack(request.conn, request.answer_to, seq=seq, room=name, epoch=room.epoch)
-    if isinstance(answer, Committed) and entry is not None:
-        room.last, room.first = entry.seq, answer.first
-        effects.append(Deliver(room.audience(), entry_event(entry), room.key, entry.seq))
-    return effects
+    if isinstance(answer, Duplicate):
+        return effects + close_if_empty(chat, room)
+    room.last, room.first = answer.entry.seq, answer.first
+    return [*effects, Deliver(room.audience(), entry_event(answer.entry), room.key, room.last)]
 
 
 def not_committed(chat: Chat, answer: KeyReused | Stale | Failed, now: Now) -> list[Effect]:
@@ -129,13 +127,11 @@ def not_committed(chat: Chat, answer: KeyReused | Stale | Failed, now: Now) -> l
         retry_after = answer.retry_after
     effects: list[Effect] = []
     if request.conn in chat.conns:
-        error = Error(content=code.text, code=code.value, id=request.answer_to, retry_after=retry_after)
-        effects.append(Reply(request.conn, error))
+        effects.append(failure(request.conn, request.answer_to, code, retry_after=retry_after))
     room = chat.rooms.get(request.room)
     if room is not None:
         room.pending -= 1
-        if room.between is None:
-            effects += close_if_empty(chat, room)
+        effects += close_if_empty(chat, room)
     return effects
 
 
@@ -144,36 +140,38 @@ def typing(chat: Chat, session: Session, conn: ConnId, request: Typing, now: Now
     user = session.user
     written = request.room if request.to is None else f"@{request.to}"
     assert written is not None
-    to: tuple[ConnId, ...]
+    name = user.name.text
+    target: User | Room
     if written.startswith("@"):
         other = chat.find_user(written[1:])
         if isinstance(other, ErrorCode):
             return [refuse(conn, request, other)]
         if other is user:
             return [refuse(conn, request, ErrorCode.BAD_ROOM)]
-        target, to = f"@{other.name.key}", other.conns
-        shown = TypingShown(from_=user.name.text, sender=user.name.text, to=other.name.text, isTyping=request.isTyping)
+        target, key = other, f"@{other.name.key}"
+        shown = TypingShown(from_=name, sender=name, to=other.name.text, isTyping=request.isTyping)
     else:
         room = chat.find_room(user, written)
         if isinstance(room, ErrorCode):
             return [refuse(conn, request, room)]
-        target = room.key
-        to = tuple(other for other in room.conns if other != conn)
-        shown = TypingShown(from_=user.name.text, sender=user.name.text, room=room.name, isTyping=request.isTyping)
+        target, key = room, room.key
+        shown = TypingShown(from_=name, sender=name, room=room.name, isTyping=request.isTyping)
     effects = ack(conn, request.id)
-    if to and _passes(session, target, now.mono, stopped=not request.isTyping):
-        effects.append(Deliver(to, shown))
+    if _passes(session, key, now.mono, stopped=not request.isTyping):
+        to = target.conns if isinstance(target, User) else tuple(live for live in target.conns if live != conn)
+        if to:
+            effects.append(Deliver(to, shown))
     return effects
 
 
 def _passes(session: Session, target: str, now: float, *, stopped: bool) -> bool:
-    typed = session.typed
+    typed = session.typed  # the longest ago first
     if stopped:
         return True
-    if now - typed.get(target, -TYPING_SECONDS) < TYPING_SECONDS:
+    place = target if target in typed or len(typed) < TYPING_TARGETS else next(iter(typed))
+    if place in typed and now - typed[place] < TYPING_SECONDS:
         return False
-    if len(typed) >= TYPING_TARGETS:
-        typed.clear()
+    typed.pop(place, None)
     typed[target] = now
     return True
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
 import attrs
@@ -31,11 +32,13 @@ class Roll(Generic[Item]):
         """How many."""
         return len(self._items)
 
-    def add(self, item: Item) -> None:
-        """Put `item` in its place, once."""
+    def add(self, item: Item) -> bool:
+        """Put `item` in its place; False where it is there already."""
         at = bisect_left(self._items, item.number, key=_number)
-        if at == len(self._items) or self._items[at] is not item:
-            self._items.insert(at, item)
+        if at < len(self._items) and self._items[at] is item:
+            return False
+        self._items.insert(at, item)
+        return True
 
     def remove(self, item: Item) -> bool:
         """Take `item` out; False where it was not there."""
@@ -44,11 +47,6 @@ class Roll(Generic[Item]):
             del self._items[at]
             return True
         return False
-
-    def __contains__(self, item: Item) -> bool:
-        """Whether `item` is there."""
-        at = bisect_left(self._items, item.number, key=_number)
-        return at < len(self._items) and self._items[at] is item
 
     def page(self, after: int, limit: int) -> list[Item]:
         """At most `limit` items whose number is above `after`."""
@@ -80,7 +78,7 @@ class Room:
     conns: dict[ConnId, Session] = attrs.field(factory=dict)
     catching: dict[ConnId, int] = attrs.field(factory=dict)
     present: Roll[User] = attrs.field(factory=Roll)
-    news: dict[str, tuple[str, bool]] = attrs.field(factory=dict)  # name key → (name, joined rather than left)
+    news: dict[str, tuple[str, bool]] = attrs.field(factory=dict)  # name → (its key, joined rather than left)
     _audience: tuple[ConnId, ...] | None = None
 
     def audience(self) -> tuple[ConnId, ...]:
@@ -95,6 +93,11 @@ class Room:
             return self.name
         one, other = self.between
         return f"@{(other if user is one else one).name.text}"
+
+    @property
+    def presence(self) -> int:
+        """How many of its members have a live connection."""
+        return len(self.present) if self.between is None else sum(bool(user.conns) for user in self.between)
 
     def attach(self, session: Session, position: int | None = None) -> None:
         """Let the session's connection hear: from now on, or from after `position` on by replay."""
@@ -119,11 +122,10 @@ class Room:
 
     def tell(self, user: User, *, joined: bool) -> None:
         """Note a coming or going, to be told with the others; one undone in time is told to nobody."""
-        noted = self.news.get(user.name.key)
-        if noted is not None and noted[1] != joined:
-            del self.news[user.name.key]
+        if user.name.text in self.news:  # comings and goings take turns, so this undoes what was noted
+            del self.news[user.name.text]
         else:
-            self.news[user.name.key] = (user.name.text, joined)
+            self.news[user.name.text] = (user.name.key, joined)
 
     def empty(self) -> bool:
         """Whether nothing would be lost with it: no member, no entry, and none on its way."""
@@ -138,7 +140,7 @@ class Rooms:
         self._numbers = 0
         self._by_key: dict[str, Room] = {}
         self.listed: Roll[Room] = Roll()
-        self.created_by_address: dict[str, Window] = {}
+        self._created: dict[str, Window] = {}  # by address, the one that asked last at the end
 
     def get(self, key: str) -> Room | None:
         """The room or conversation with this key."""
@@ -152,12 +154,11 @@ class Rooms:
 
     def talk(self, one: User, other: User) -> Room:
         """The conversation of two users; new where there is none."""
-        low, high = sorted((one, other), key=_number)
-        key = f"@{low.id}\n{high.id}"
+        key = talk_key(one, other)
         room = self._by_key.get(key)
         if room is None:
-            room = self._new(key, "", between=(low, high))
-            for user in (low, high):
+            room = self._new(key, "", between=(one, other))
+            for user in (one, other):
                 room.members[user.id] = user
                 user.talks[key] = room
                 for session in user.sessions:
@@ -172,12 +173,22 @@ class Rooms:
         del self._by_key[room.key]
         self.listed.remove(room)
 
-    def creations(self, address: str) -> Window:
+    def creations(self, address: str, now: float) -> Window:
         """The rooms that an address created within the hour."""
-        return self.created_by_address.setdefault(address, Window(self._per_hour, 3600))
+        window = self._created.pop(address, None) or Window(self._per_hour, 3600)
+        for old in [old for old, created in islice(self._created.items(), 2) if created.idle(now)]:
+            del self._created[old]  # two a time: faster than they come, and never a pause
+        self._created[address] = window
+        return window
 
     def _new(self, key: str, name: str, between: tuple[User, User] | None = None) -> Room:
         self._numbers += 1
         room = Room(key, name, self._numbers, f"{self._boot}-{self._numbers}", between)
         self._by_key[key] = room
         return room
+
+
+def talk_key(one: User, other: User) -> str:
+    """The key of the conversation of two; no room's name holds an `@`."""
+    low, high = sorted((one, other), key=_number)
+    return f"@{low.id}\n{high.id}"

@@ -17,6 +17,15 @@ if TYPE_CHECKING:  # rooms know users, and users their rooms: only the types go 
     from trio_chat.core.rooms import Room
 
 
+@attrs.frozen
+class Asking:
+    """A `connect` that waits for the name `key`, while the connection `probed`, which holds it, is to show life."""
+
+    request: Received
+    key: str
+    probed: ConnId
+
+
 @attrs.define(eq=False)
 class Connection:
     """One admitted socket. `modern`: it offered the subprotocol; else it is treated as a seed client."""
@@ -28,8 +37,9 @@ class Connection:
     bucket: TokenBucket
     limited: Window  # its `rate_limited` answers
     malformed: int = 0  # bad frames since the last valid one
+    bucket_of: str | None = None  # the ticket that it came in with: where its attempts are counted
     session: Session | None = None
-    asking: Received | None = None  # its `connect`, while the holder of the name is probed
+    asking: Asking | None = None
     queued: list[Received] = attrs.field(factory=list)  # what it sent behind that `connect`
     cut: bool = False  # we closed it; only its `Disconnected` is awaited
 
@@ -66,6 +76,7 @@ class Session:
     conn: ConnId | None = None
     last_conn: ConnId | None = None
     positions: dict[str, int] = attrs.field(factory=dict)  # room key → last seq sent
+    bucket_of: str = ""  # where the attempts with its ticket are counted
     cut: Close | None = None  # the code with which we closed the last connection
     typed: dict[str, float] = attrs.field(factory=dict)  # target → when its typing was last passed on
 
@@ -80,11 +91,15 @@ class People:
         self.by_token: dict[str, Session] = {}
         self._by_number: dict[int, Session] = {}
 
-    def open_guest(self, name: Name, token: str, rooms_per_hour: int) -> Session:
-        """A new user under a free name, with a session."""
+    def open_guest(self, name: Name, token: str, rooms_per_hour: int, bucket_of: str | None = None) -> Session:
+        """A new user under a free name, with a session.
+
+        `bucket_of`: of the ticket that it came in with. It is handed on: else each session that was opened by a ticket
+        would bring a fresh one, and one admission would be admissions without end.
+        """
         self._numbers += 1
         user = User(self._numbers, f"guest:{self._boot}:{self._numbers}", name, Window(rooms_per_hour, 3600))
-        session = Session(self._numbers, token, user)
+        session = Session(self._numbers, token, user, bucket_of=bucket_of or f"session {self._numbers}")
         user.sessions.append(session)
         self.by_name[name.key] = user
         self.by_token[token] = session

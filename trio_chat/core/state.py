@@ -22,9 +22,9 @@ from trio_chat.core.effects import (
     Drain,
     Duplicate,
     Effect,
+    Ending,
     Failed,
     Input,
-    KeyReused,
     Note,
     Now,
     Page,
@@ -42,6 +42,7 @@ from trio_chat.core.sessions import Connection
 
 FLOOD_ANSWERS, FLOOD_SECONDS = 100, 60.0  # `rate_limited` answers within seconds, after which 4005
 MALFORMED_IN_A_ROW = 20  # bad frames without a valid one between, after which 4508
+QUEUED_BYTES = 65_536  # of commands behind a `connect` that waits for its name; one more than fits is refused
 DRAIN_BATCHES = 20  # a drain closes this many times
 DRAIN_RETRY = 1.0  # seconds after which to come back
 COMEBACKS_PER_SECOND = 500.0  # that the jitter of a drain aims at, so that the next server is not stormed
@@ -70,14 +71,10 @@ class ChatState:
             secrets,
             server,
         )
-        self._drain_every: float | None = None
-        self._drain_next = 0.0
+        self.draining = False  # newcomers are refused, because the server goes away
+        self._drain_next: float | None = None  # when the next batch is closed
+        self._drain_every = 0.0
         self._drain_batch = 0
-
-    @property
-    def draining(self) -> bool:
-        """Whether newcomers are refused because the server goes away."""
-        return self._drain_every is not None
 
     def apply(self, given: Input, now: Now) -> list[Effect]:
         """Take one input. Returns what must happen, in order; never raises for anything that a peer can send."""
@@ -90,11 +87,8 @@ class ChatState:
                 return history.page(self.chat, given, now)
             case Admit():
                 return self._admit(given, now)
-            case Disconnected():
-                connection = self.chat.conns.get(given.conn)
-                if connection is None:
-                    return []
-                return connecting.disconnected(self.chat, connection, given, now) + self._unqueue(now)
+            case Ending() | Disconnected():
+                return self._ended(given, now)
             case Alive():
                 holder = self.chat.conns.get(given.conn)
                 return connecting.alive(self.chat, holder) if holder else []
@@ -104,12 +98,20 @@ class ChatState:
                 return self._tick(now)
             case Drain():
                 return self._drain(given, now)
-            case KeyReused():
+            case Stale(request=Read() as request) | Failed(request=Read() as request):
+                return self._unread(given, request, now)
+            case _:
                 return posting.not_committed(self.chat, given, now)
-            case Stale() | Failed():
-                if isinstance(given.request, Read):
-                    return history.failed(self.chat, given)
-                return posting.not_committed(self.chat, given, now)
+
+    def _ended(self, given: Ending | Disconnected, now: Now) -> list[Effect]:
+        connection = self.chat.conns.get(given.conn)
+        if connection is None:
+            return []
+        if isinstance(given, Ending):
+            effects = connecting.ending(self.chat, connection, given, now)
+        else:
+            effects = connecting.disconnected(self.chat, connection, given, now)
+        return effects + self._unqueue(now)
 
     def next_due(self) -> float | None:
         """The monotonic time at which a `Tick` is due, or None."""
@@ -120,7 +122,7 @@ class ChatState:
             chat.detached.next(),
             chat.stirred.next(),
             chat.gate.next_due(),
-            self._drain_next if self.draining and chat.conns else None,
+            self._drain_next,
         )
         return min((due for due in dues if due is not None), default=None)
 
@@ -129,7 +131,8 @@ class ChatState:
         if self.draining:
             return [Refused(ask.conn, 503, "The server is going away", DRAIN_RETRY)]
         holder = chat.people.holder(ask.ticket)
-        effects = chat.gate.admit(ask, f"session {holder.number}" if holder else None, now.mono)
+        bucket_of = holder.bucket_of if holder else None
+        effects = chat.gate.admit(ask, bucket_of, now.mono)
         if any(isinstance(effect, Admitted) for effect in effects):
             limits = chat.limits
             chat.conns[ask.conn] = Connection(
@@ -138,7 +141,8 @@ class ChatState:
                 ask.trusted,
                 ask.modern,
                 TokenBucket(limits.messages_per_second, limits.messages_burst, now.mono),
-                Window(FLOOD_ANSWERS, FLOOD_SECONDS),
+                Window(FLOOD_ANSWERS - 1, FLOOD_SECONDS),
+                bucket_of=bucket_of,
             )
             chat.connecting.set(ask.conn, now.mono)
         return effects
@@ -166,16 +170,19 @@ class ChatState:
         """Before `welcome` only a `connect` is taken, and each failure is its error and then a close."""
         command = given.command
         if connection.asking is not None:  # its name is being probed: what it sends meanwhile waits its turn
-            if len(connection.queued) < self.chat.limits.messages_burst:
-                connection.queued.append(given)
+            queued = connection.queued
+            size = given.size + sum(waiting.size for waiting in queued)
+            if len(queued) < self.chat.limits.messages_burst and size <= QUEUED_BYTES:
+                queued.append(given)
                 return []
-            return connecting.turn_away(connection, command, ErrorCode.RATE_LIMITED, Close.BAD_HANDSHAKE)
+            code, close, wait = ErrorCode.RATE_LIMITED, Close.BAD_HANDSHAKE, 1 / self.chat.limits.messages_per_second
+            return connecting.turn_away(self.chat, connection, command, code, close, retry_after=wait)
         if isinstance(command, Connect):
             return connecting.connect(self.chat, connection, given, now)
         if isinstance(command, Bad):
             close = _CLOSES.get(command.code, Close.BAD_HANDSHAKE)
-            return connecting.turn_away(connection, command, command.code, close, command.content)
-        return connecting.turn_away(connection, command, ErrorCode.NOT_CONNECTED, Close.BAD_HANDSHAKE)
+            return connecting.turn_away(self.chat, connection, command, command.code, close, command.content)
+        return connecting.turn_away(self.chat, connection, command, ErrorCode.NOT_CONNECTED, Close.BAD_HANDSHAKE)
 
     def _unqueue(self, now: Now) -> list[Effect]:
         """Take what a connection sent while its name was probed, now that it has its welcome."""
@@ -198,9 +205,19 @@ class ChatState:
         return effects
 
     def _limited(self, connection: Connection, given: Received, wait: float, now: Now) -> list[Effect]:
-        if connection.limited.hit(now.mono):
-            return [refuse(given.conn, given.command, ErrorCode.RATE_LIMITED, retry_after=wait)]
-        return self._cut(given.conn, Close.FLOODING, now)
+        effects: list[Effect] = [refuse(given.conn, given.command, ErrorCode.RATE_LIMITED, retry_after=wait)]
+        if not connection.limited.hit(now.mono):
+            effects += self._cut(given.conn, Close.FLOODING, now)
+        return effects
+
+    def _unread(self, given: Stale | Failed, request: Read, now: Now) -> list[Effect]:
+        """The log cannot be read: refuse a `history`; whoever is replayed to is to come back and go on from there."""
+        if request.history:
+            return history.failed(self.chat, given)
+        room = self.chat.rooms.get(request.room)
+        if room is None or not history.awaits(room, request):
+            return []
+        return self._cut(request.conn, Close.UNAVAILABLE, now)
 
     def _cut(self, conn: ConnId, code: Close, now: Now) -> list[Effect]:
         note = Note("connection %d cut: %d %s", (conn, int(code), code.reason))
@@ -215,29 +232,29 @@ class ChatState:
         for conn in chat.probing.pop(now.mono):
             connection = chat.conns[conn]
             assert connection.asking is not None
-            if not connection.cut:
-                effects += self._probed(connection, connection.asking, now)
+            effects += connecting.connect(chat, connection, connection.asking.request, now)
         effects += self._unqueue(now)
         for session in chat.detached.pop(now.mono):
             effects += connecting.end(chat, session, now)
         for room in chat.stirred.pop(now.mono):
             effects += tell_news(chat, room, now)
-        if self.draining and now.mono >= self._drain_next:
+        if self._drain_next is not None and now.mono >= self._drain_next:
             effects += self._drain_some(now)
         return effects
 
-    def _probed(self, connection: Connection, asked: Received, now: Now) -> list[Effect]:
-        """No life within the time: take the name over; of several who asked, the first gets it."""
-        return connecting.connect(self.chat, connection, asked, now, force=True)
-
     def _drain(self, given: Drain, now: Now) -> list[Effect]:
-        """Tell everybody, then close in batches, so that not all come back in one moment."""
+        """Tell everybody, then close in batches, so that not all come back in one moment; at once who has no session.
+
+        So none gets a `welcome` from a server that is about to go.
+        """
         if self.draining:
             return []
-        conns = tuple(self.chat.conns)
+        self.draining = True
+        conns = [conn for conn, connection in self.chat.conns.items() if not connection.cut]
+        to = tuple(conn for conn in conns if self.chat.conns[conn].session is not None)
         self._drain_every = given.seconds / DRAIN_BATCHES
-        self._drain_next = now.mono + self._drain_every
-        self._drain_batch = -(-len(conns) // DRAIN_BATCHES)
+        self._drain_next = now.mono + self._drain_every if to else None
+        self._drain_batch = -(-len(to) // DRAIN_BATCHES)
         told = System(
             event="draining",
             content="The server is going away; please come back in a moment",
@@ -245,16 +262,20 @@ class ChatState:
             retry_after=DRAIN_RETRY,
             jitter=round(max(1.0, len(conns) / COMEBACKS_PER_SECOND), 3),
         )
-        to = tuple(conn for conn in conns if self.chat.conns[conn].session is not None)
-        return [Note("draining %d connections within %g s", (len(conns), given.seconds)), Deliver(to, told)]
+        effects: list[Effect] = [Note("draining %d connections within %g s", (len(conns), given.seconds))]
+        if to:
+            effects.append(Deliver(to, told))
+        for conn in conns:
+            if self.chat.conns[conn].session is None:
+                effects += connecting.cut(self.chat, conn, Close.DRAINING, now)
+        return effects
 
     def _drain_some(self, now: Now) -> list[Effect]:
-        assert self._drain_every is not None
-        self._drain_next = now.mono + self._drain_every
         effects: list[Effect] = []
         open_still = [conn for conn, connection in self.chat.conns.items() if not connection.cut]
         for conn in open_still[: self._drain_batch]:
             effects += connecting.cut(self.chat, conn, Close.DRAINING, now)
+        self._drain_next = now.mono + self._drain_every if len(open_still) > self._drain_batch else None
         return effects
 
 

@@ -55,6 +55,8 @@ class MemoryLog:
         """Answer at once; see `Log`."""
         room = self._rooms.get(request.room)
         if room is None:
+            if isinstance(request, Read):  # it makes no room: a replay may ask for one that was forgotten since
+                return Page(request, (), 1, 0)
             room = self._rooms[request.room] = _RoomLog(request.epoch)
         if room.epoch != request.epoch:
             return Stale(request)
@@ -119,8 +121,17 @@ def _read(room: _RoomLog, request: Read) -> Page:
 
 
 def _walk(room: _RoomLog, start: int, stop: int, *, backwards: bool, limit: int) -> list[Entry]:
-    """At most `limit` entries of `start` ≤ seq < `stop`, from the near end; indexing a deque costs its distance."""
+    """At most `limit` entries of `start` ≤ seq < `stop`: the first, or `backwards` the last and these first.
+
+    The deque is walked from the end that is nearer: who comes back from a short absence asks for the newest.
+    """
     count = min(limit, max(0, stop - start))
-    if backwards:
-        return list(islice(reversed(room.entries), room.last + 1 - stop, room.last + 1 - stop + count))
-    return list(islice(room.entries, start - room.first, start - room.first + count))
+    if not count:
+        return []
+    lowest = stop - count if backwards else start
+    before, behind = lowest - room.first, room.last + 1 - lowest - count  # entries on both sides of those wanted
+    if before < behind:
+        found = list(islice(room.entries, before, before + count))
+        return found[::-1] if backwards else found
+    found = list(islice(reversed(room.entries), behind, behind + count))
+    return found if backwards else found[::-1]

@@ -43,6 +43,14 @@ def counted_as(address: Address) -> str:
     return str(ipaddress.IPv6Network((address, 64), strict=False))
 
 
+def _bare(written: str) -> str:
+    """Without the port that some proxies add: `1.2.3.4:56`, `[::1]:56`; and without quotes."""
+    written = written.strip('"')
+    if written.startswith("["):
+        return written[1:].partition("]")[0]
+    return written.partition(":")[0] if written.count(":") == 1 else written
+
+
 class Forwarded:
     """Reads `X-Forwarded-For` from the right, through trusted proxies only: the rest of it anybody can write."""
 
@@ -64,7 +72,7 @@ class Forwarded:
         address = peer
         for written in reversed(header.split(",")):
             try:
-                address = _unmapped(ipaddress.ip_address(written.strip()))
+                address = _unmapped(ipaddress.ip_address(_bare(written.strip())))
             except ValueError:
                 return address  # what a trusted proxy was told by somebody; it vouches for itself only
             if not within(address, self._trusted):

@@ -8,10 +8,10 @@ broker, the broker waits on nobody, and there is no cycle to deadlock.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Protocol
 
 import attrs
@@ -32,6 +32,7 @@ from trio_chat.core.effects import (
     Disconnected,
     Drain,
     Effect,
+    Ending,
     Forget,
     Input,
     Note,
@@ -53,7 +54,10 @@ log = logging.getLogger(__name__)
 INBOX = 1024  # commands that may wait; a full inbox pauses the readers, and TCP the senders
 ADMISSIONS = 512  # upgrade requests that may wait; one more is answered 503
 COMMANDS_A_TURN = 256  # few enough that what they deliver fits an outbox, and that a turn stays short
+PAGES_A_TURN = 32  # of replays: at most 8 MiB, so that a deploy's thousand returns do not fill the memory at once
+HEAVY_BYTES = 65_536  # of a frame that is not left to wait for the end of the turn
 ADMISSIONS_A_TURN = 64  # so that a storm of connections leaves the chat its time
+BUG_RETRY = 1.0  # seconds after which what failed by a bug may be tried again
 
 
 class Peer(Protocol):
@@ -95,11 +99,14 @@ class Broker:
         self.commands, self._commands = trio.open_memory_channel[Received](INBOX)
         self._knocks_in, self._knocks = trio.open_memory_channel[Knock](ADMISSIONS)
         self._urgent: deque[Input] = deque()  # what must not wait and must not be lost: it is bounded by connections
-        self._ended: deque[tuple[int, Disconnected]] = deque()
+        self._ended: deque[tuple[int, Ending | Disconnected]] = deque()
         self._taken = 0  # commands, ever
         self._peers: dict[ConnId, Peer] = {}
         self._touched: dict[Outbox, None] = {}
+        self._heavy = False  # something large was queued since the last flush
         self._slow: dict[ConnId, None] = {}
+        self._knocking: dict[ConnId, trio.MemorySendChannel[Admitted | Refused]] = {}  # for one `apply` at a time
+        self._no_tick_before = -math.inf
         self._replays: dict[ConnId, list[Read]] = {}  # they wait until the outbox has room
         self._bell = trio.Event()
         self._gone = trio.Event()  # no connection is left
@@ -113,7 +120,7 @@ class Broker:
     async def knock(self, ask: Admit, peer: Peer) -> Admitted | Refused:
         """Ask to come in. Cancelled: call `ended`, for the answer may have been yes."""
         answer, verdict = trio.open_memory_channel[Admitted | Refused](1)
-        async with verdict:
+        with verdict:
             try:
                 self._knocks_in.send_nowait(Knock(ask, peer, answer))
             except trio.WouldBlock:
@@ -126,9 +133,17 @@ class Broker:
         self._urgent.append(Attempted(address, trusted))
         self.ring()
 
-    def ended(self, gone: Disconnected) -> None:
-        """A connection is over. It is applied behind the commands that it sent; it can't be refused: else a ghost."""
+    def ended(self, gone: Ending | Disconnected) -> None:
+        """A connection ends, or is over: applied behind the commands that it sent.
+
+        It can't be refused: a full inbox would leave a ghost in every room.
+        """
         self._ended.append((self._taken + self.commands.statistics().current_buffer_used, gone))
+        self.ring()
+
+    def too_slow(self, conn: ConnId) -> None:
+        """The outbox of `conn` is over its limit by what the connection itself put in."""
+        self._slow[conn] = None
         self.ring()
 
     def drain(self, seconds: float) -> None:
@@ -146,15 +161,18 @@ class Broker:
 
     async def run(self) -> None:
         """Take turns until cancelled. Cancelled: what waits in the inboxes is lost; none of it was acked."""
-        async with self._commands, self._knocks:
+        with self._commands, self._knocks:
             while True:
-                due = self.state.next_due()
-                with trio.move_on_at(float("inf") if due is None else due):
+                with trio.move_on_at(self._due()):
                     await self._bell.wait()
                 self._bell = trio.Event()
                 if self._turn(Now(trio.current_time(), self._wall())):
                     self.ring()  # there is more: let the others run, and go on
                 await trio.lowlevel.checkpoint()
+
+    def _due(self) -> float:
+        due = self.state.next_due()
+        return math.inf if due is None else max(due, self._no_tick_before)
 
     def _turn(self, now: Now) -> bool:
         """One turn. Returns whether something was left for the next."""
@@ -164,18 +182,22 @@ class Broker:
         more = self._take_commands(now) or more
         while self._ended and self._ended[0][0] <= self._taken:
             self._end(self._ended.popleft()[1], now)
-        due = self.state.next_due()
-        if due is not None and due <= now.mono:
+        if self._due() <= now.mono:
             self._apply(Tick(), now)
+        self._flush(now)
+        if not self._peers:
+            self._gone.set()
+        return self._resume_replays(now) or more or bool(self._urgent) or bool(self._ended)
+
+    def _flush(self, now: Now) -> None:
+        """Write what was queued, and cut whoever lets too much wait. Once a turn, and after what is heavy."""
+        self._heavy = False
         self._cut_the_slow(now)
         for outbox in self._touched:
             outbox.flush()
         self._touched.clear()
         if self.buffered.over:
             self._shed(now)
-        if not self._peers:
-            self._gone.set()
-        return self._resume_replays(now) or more or bool(self._urgent) or bool(self._ended)
 
     def _take_knocks(self, now: Now) -> bool:
         for _ in range(ADMISSIONS_A_TURN):
@@ -183,16 +205,18 @@ class Broker:
                 knock = self._knocks.receive_nowait()
             except (trio.WouldBlock, trio.EndOfChannel):
                 return False
-            self._peers[knock.ask.conn] = knock.peer
-            for effect in self.state.apply(knock.ask, now):
-                if isinstance(effect, Admitted | Refused):
-                    if isinstance(effect, Refused):
-                        del self._peers[knock.ask.conn]
-                    with suppress(trio.BrokenResourceError):  # it was cancelled meanwhile; its `ended` follows
-                        knock.answer.send_nowait(effect)
-                else:
-                    self._perform(effect, now)
+            if knock.answer.statistics().open_receive_channels:  # else it was cancelled, and its `ended` may be past
+                conn = knock.ask.conn
+                self._peers[conn], self._knocking[conn] = knock.peer, knock.answer
+                self._apply(knock.ask, now)
+                if conn in self._knocking:  # a bug, and no answer
+                    self._answer(Refused(conn, 503, "Something went wrong here", BUG_RETRY))
         return True
+
+    def _answer(self, verdict: Admitted | Refused) -> None:
+        if isinstance(verdict, Refused):
+            del self._peers[verdict.conn]
+        self._knocking.pop(verdict.conn).send_nowait(verdict)
 
     def _take_commands(self, now: Now) -> bool:
         receive = self._commands.receive_nowait
@@ -203,11 +227,15 @@ class Broker:
                 return False
             self._taken += 1
             self._apply(received, now)
+            if self._heavy:
+                self._flush(now)
         return True
 
-    def _end(self, gone: Disconnected, now: Now) -> None:
+    def _end(self, gone: Ending | Disconnected, now: Now) -> None:
         self._apply(gone, now)
         self._replays.pop(gone.conn, None)
+        if isinstance(gone, Ending):
+            return
         peer = self._peers.pop(gone.conn, None)
         if peer is not None:
             self._touched.pop(peer.outbox, None)
@@ -215,19 +243,21 @@ class Broker:
     def _apply(self, given: Input, now: Now) -> None:
         """Let the state decide, and do what it says. What the log answers at once is decided in the same turn."""
         try:
-            effects = self.state.apply(given, now)
+            for effect in self.state.apply(given, now):
+                self._perform(effect, now)
         except Exception:  # the one place where a bug in the core is contained: its input is lost, the chat goes on
             log.exception("bug: %s was not applied", type(given).__name__)
             conn = getattr(given, "conn", None)
             peer = self._peers.get(conn) if isinstance(given, Received) and conn is not None else None
             if peer is not None:
                 peer.cut(Close.INTERNAL)
-            return
-        for effect in effects:
-            self._perform(effect, now)
+            if isinstance(given, Tick):
+                self._no_tick_before = now.mono + BUG_RETRY  # it is due still, and would be for ever
 
     def _perform(self, effect: Effect, now: Now) -> None:
         match effect:
+            case Admitted() | Refused():
+                self._answer(effect)
             case Deliver():
                 self._send(effect.conns, effect.event, effect.room, effect.seq)
             case Reply():
@@ -263,6 +293,7 @@ class Broker:
                 touched[peer.outbox] = None
                 if not peer.outbox.put(made):
                     self._slow[conn] = None
+        self._heavy = self._heavy or len(made.data) >= HEAVY_BYTES
 
     def _alive(self, conn: ConnId) -> None:
         self._urgent.append(Alive(conn))
@@ -289,15 +320,20 @@ class Broker:
         """Read the next page for each that has room; the others ring when they have. True: some were read."""
         ready: list[Read] = []
         for conn, waiting in list(self._replays.items()):
+            if len(ready) == PAGES_A_TURN:
+                break
             outbox = self._peers[conn].outbox
             if outbox.half_full:
                 outbox.on_room = self.ring
             else:
-                ready.append(waiting.pop(0))
+                frames, size = outbox.page
+                page = waiting.pop(0)
+                ready.append(attrs.evolve(page, limit=min(page.limit, frames), max_bytes=min(page.max_bytes, size)))
                 if not waiting:
                     del self._replays[conn]
         for request in ready:
             self._submit(request, now)
+        self._flush(now)
         return bool(ready)
 
     def _cut_the_slow(self, now: Now) -> None:
@@ -311,7 +347,7 @@ class Broker:
         peer = self._peers.get(conn)
         if peer is None:
             return
-        log.warning("connection %d is too slow: %d bytes wait; cut", conn, peer.outbox.waiting)
+        log.warning("connection %d is too slow: %d bytes are held for it; cut", conn, peer.held)
         self._end(Disconnected(conn, cut=Close.TOO_SLOW, unsent=peer.outbox.unsent()), now)
         peer.cut(Close.TOO_SLOW)
 

@@ -7,6 +7,7 @@ the farewell, bounded; then the broker is told, by a call that cannot block.
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -16,7 +17,7 @@ import trio
 
 from trio_chat.config import Config
 from trio_chat.core.codec import encode, frame
-from trio_chat.core.effects import ConnId, Disconnected, Received
+from trio_chat.core.effects import ConnId, Disconnected, Ending, Received
 from trio_chat.core.errors import Close, ErrorCode
 from trio_chat.core.messages import Bad, Command, Connect, Error
 from trio_chat.server.broker import Broker
@@ -27,6 +28,7 @@ from trio_chat.server.wire import Wire
 
 log = logging.getLogger(__name__)
 GRACE = 1.0  # seconds for the last frames and the close to get out, and to be read
+LATE = 1.0  # seconds that a heartbeat may wake late, before it takes that for a pause of its own
 TOKEN_BYTES = 24  # of a session token
 
 
@@ -49,6 +51,8 @@ class Connection:
     chunks: trio.MemoryReceiveChannel[memoryview]
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     ended: Ended | None = None
+    over_at: float = math.inf  # set when a task ends: until then, last bytes may get out
+    sending: trio.CancelScope = attrs.field(factory=trio.CancelScope)  # around the writer's current send
 
     @property
     def held(self) -> int:
@@ -65,8 +69,14 @@ class Connection:
         """Close with `code`. Never blocks."""
         self.end(Ended(cut=code))
         if code is Close.TOO_SLOW:
-            self.outbox.drop()  # at once: else others would have to go for the room that it still takes
             self.transport.close()
+            if not self.outbox.drop():  # at once: else others would have to go for the room that it still takes
+                self.sending.cancel()
+
+    def hurry(self) -> None:
+        """The end has begun: bound what is still being sent, and the farewell. Never blocks."""
+        self.over_at = min(self.over_at, trio.current_time() + GRACE)
+        self.sending.deadline = self.over_at
 
     def probe(self, alive: Callable[[], None]) -> None:
         """Ping, and call `alive` at the next byte. Never blocks."""
@@ -83,8 +93,8 @@ async def run_connection(
 ) -> None:
     """Run an admitted connection to its end, farewell included. Cancelled: it ends, after `GRACE` seconds at most."""
     try:
-        with conn.scope:
-            async with broker.commands.clone() as commands, trio.open_nursery() as tasks:
+        with conn.scope, broker.commands.clone() as commands:  # `async with` would hide a bug behind a Cancelled
+            async with trio.open_nursery() as tasks:
                 with trio.fail_after(config.listen.connect_timeout):
                     await conn.transport.open(tasks, subprotocol)
                 for task in (
@@ -102,7 +112,9 @@ async def run_connection(
     finally:
         ended = conn.ended or Ended(cut=Close.DRAINING)  # cancelled from outside: the server goes away
         try:
-            with trio.move_on_after(GRACE, shield=True):
+            broker.ended(Ending(conn.id, ended.code, ended.cut))  # at once: the session need not wait for the farewell
+            conn.hurry()
+            with trio.CancelScope(deadline=conn.over_at, shield=True):
                 await farewell(conn, ended)
         finally:
             broker.ended(Disconnected(conn.id, ended.code, ended.cut, conn.outbox.unsent()))
@@ -117,6 +129,7 @@ async def _ending(conn: Connection, task: Callable[[], Awaitable[Ended]]) -> Non
         conn.end(await task())
     finally:
         conn.scope.cancel()
+        conn.hurry()
 
 
 async def read(
@@ -142,7 +155,7 @@ async def read(
         else:
             command = Bad(code=ErrorCode.UNSUPPORTED_DATA, content=ErrorCode.UNSUPPORTED_DATA.text)
         fresh = secrets.token_urlsafe(TOKEN_BYTES) if isinstance(command, Connect) else ""
-        received = Received(conn.id, command, fresh)
+        received = Received(conn.id, command, fresh, len(message))
         try:
             commands.send_nowait(received)
         except trio.WouldBlock:
@@ -153,11 +166,18 @@ async def read(
 
 
 async def write(conn: Connection) -> Ended:
-    """Write what the socket did not take at once. Cancelled: the outbox knows to the byte what is left (see `Wire`)."""
+    """Write what the socket did not take at once. Cancelled: the outbox knows to the byte what is left (see `Wire`).
+
+    A send that was begun may end, within `GRACE` (`hurry` is called by the first task that is cancelled): else a stream
+    that is no socket would be broken by it, and its peer never read why it was closed.
+    """
     try:
         async for left in conn.chunks:
             while left:
-                left = conn.outbox.wrote(await conn.wire.send(left))
+                with trio.CancelScope(deadline=conn.over_at, shield=True) as conn.sending:
+                    left = conn.outbox.wrote(await conn.wire.send(left))
+                if conn.sending.cancelled_caught:
+                    return Ended()
     except (trio.BrokenResourceError, trio.ClosedResourceError):
         pass
     return Ended()
@@ -170,23 +190,28 @@ async def heartbeat(conn: Connection, interval: float, timeout: float, message_t
     """
     transport = conn.transport
     pinged: float | None = None  # the silence that was pinged into, by its begin
+    pinged_at, due = 0.0, trio.current_time()
     while True:
         now = trio.current_time()
+        if now > due + LATE:  # it was us who slept (a stopped process, a suspended machine): ask anew, and then judge
+            pinged = None
+            if transport.unfinished_since is not None:
+                transport.unfinished_since = now
         if transport.paused:
             transport.last_byte = now
         silent_since, unfinished_since = transport.last_byte, transport.unfinished_since
         if unfinished_since is not None and now >= unfinished_since + message_timeout:
             return Ended(cut=Close.HEARTBEAT_MISSED)
         due = silent_since + interval
-        if now >= due + timeout:
-            return Ended(cut=Close.HEARTBEAT_MISSED)
         if now >= due:
             if pinged != silent_since:
                 conn.ping()
-                pinged = silent_since
-            due = min(due + timeout, now + interval)  # a byte may come meanwhile, and the next ping be due
-        started = now if unfinished_since is None else unfinished_since
-        await trio.sleep_until(min(due, started + message_timeout))
+                pinged, pinged_at = silent_since, now
+            elif now >= pinged_at + timeout:
+                return Ended(cut=Close.HEARTBEAT_MISSED)
+            due = min(pinged_at + timeout, now + interval)  # a byte may come meanwhile, and the next ping be due
+        due = min(due, message_timeout + (now if unfinished_since is None else unfinished_since))
+        await trio.sleep_until(due)
 
 
 async def farewell(conn: Connection, ended: Ended) -> None:
@@ -194,7 +219,7 @@ async def farewell(conn: Connection, ended: Ended) -> None:
 
     Bounded by its caller, and shielded. Cancelled: the peer may see the connection break instead.
     """
-    if ended == Ended() or not conn.transport.upgraded:
+    if ended == Ended() or not conn.transport.upgraded or conn.outbox.abandoned:
         return  # nobody is there, or nobody that would understand a frame
     last = b"" if ended.cut is None or conn.transport.close_sent else close_frame(ended.cut, ended.cut.reason)
     try:

@@ -58,6 +58,7 @@ class Head:
     path: str
     query: str
     headers: dict[str, str]
+    version: str = "1.1"
 
     def tokens(self, name: str) -> list[str]:
         """The comma-separated words of a header."""
@@ -66,7 +67,8 @@ class Head:
     @property
     def keep(self) -> bool:
         """Whether the peer wants to go on after this request."""
-        return "close" not in [word.lower() for word in self.tokens("connection")]
+        ambiguous = "content-length" in self.headers and "transfer-encoding" in self.headers  # RFC 9112 section 6.1
+        return "close" not in [word.lower() for word in self.tokens("connection")] and not ambiguous
 
     @property
     def ticket(self) -> str | None:
@@ -183,7 +185,7 @@ def _head_of(request: h11.Request) -> Head:
         key, text = name.decode("ascii"), value.decode("latin-1")
         headers[key] = f"{headers[key]},{text}" if key in headers else text
     path, _, query = request.target.decode("ascii").partition("?")
-    return Head(request.method.decode("ascii"), path, query, headers)
+    return Head(request.method.decode("ascii"), path, query, headers, request.http_version.decode())
 
 
 def check_upgrade(head: Head) -> bytes:
@@ -200,6 +202,8 @@ def check_upgrade(head: Head) -> bytes:
     upgrades = [word.lower() for word in head.tokens("upgrade")]
     if "websocket" not in upgrades or "upgrade" not in [word.lower() for word in head.tokens("connection")]:
         raise HttpError(426, "This is the address of a WebSocket", ("Upgrade", "websocket"))
+    if head.version != "1.1":
+        raise BadHead(400, "An upgrade needs HTTP/1.1")
     if head.headers.get("sec-websocket-version") != "13":
         raise HttpError(426, "Only WebSocket version 13 is spoken here", ("Sec-WebSocket-Version", "13"))
     key = head.headers.get("sec-websocket-key", "")

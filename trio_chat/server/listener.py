@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import os
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -17,6 +18,7 @@ from trio_chat.server.wire import wire_of
 log = logging.getLogger(__name__)
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 SPARE_SOCKETS = 1024  # above `max_connections`: for pages, health checks, refusals and heads on their way
+QUIET = 10.0  # seconds between two log lines about running out of descriptors
 PAUSE = 0.1  # seconds, when accepting fails and there is no reserve to answer from
 CROWDED = (
     b"HTTP/1.1 %d %s\r\nRetry-After: 5\r\nContent-Type: text/plain\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -34,6 +36,7 @@ class Listener:
         self._admission, self._serve = config.admission, serve
         self._uncounted = config.admission.trusted_addresses + config.listen.trusted_proxies  # all come through them
         self._open = 0
+        self._refused, self._quiet_until = 0, -math.inf
         self._per_address: Counter[str] = Counter()
 
     async def accept(self, listener: trio.abc.Listener[trio.abc.Stream], connections: trio.Nursery) -> None:
@@ -76,9 +79,18 @@ class Listener:
             if not self._per_address[key]:
                 del self._per_address[key]
 
+    def _exhausted(self) -> None:
+        """Say so, but not at the rate that peers choose."""
+        self._refused += 1
+        now = trio.current_time()
+        if now >= self._quiet_until:
+            self._quiet_until = now + QUIET
+            log.error("out of file descriptors; %d connections were refused since this was said last", self._refused)
+            self._refused = 0
+
     async def _refuse_one(self, listener: trio.abc.Listener[trio.abc.Stream], reserve: int | None) -> int | None:
         """Out of descriptors: give up the reserve for as long as it takes to answer one peer with 503."""
-        log.error("out of file descriptors; refusing connections")
+        self._exhausted()
         if reserve is None:
             await trio.sleep(PAUSE)
             return _open_reserve()

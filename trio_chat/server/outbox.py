@@ -14,6 +14,8 @@ import trio
 
 from trio_chat.server.wire import Wire
 
+ABANDON_BYTES = 65_536  # of a chunk that was begun, when its reader is cut for being slow
+
 
 class Frame(NamedTuple):
     """One whole WebSocket frame, shared by all who get it; `room` and `seq` where it is an entry of a log."""
@@ -60,11 +62,13 @@ class Outbox:
         self._buffered = buffered
         self._queue: list[Frame] = []
         self._queued = 0
+        self._frames_free, self._bytes_free = max_frames, max_bytes  # of the queue
         self._writing: list[Frame] = []  # what the writer's chunk is made of
         self._left: memoryview = memoryview(b"")  # of that chunk
         self._accounted = 0
         self._ended = False
         self._dropped = False
+        self.abandoned = False  # in the middle of a frame: nothing may be written any longer
         self.on_room: Callable[[], None] | None = None  # called once, when the outbox is under half full
 
     @property
@@ -78,28 +82,30 @@ class Outbox:
         frames = len(self._queue) + len(self._writing)
         return frames * 2 >= self._max_frames or self.waiting * 2 >= self._max_bytes
 
+    @property
+    def page(self) -> tuple[int, int]:
+        """Frames and bytes that a page of a replay may add to an outbox that is not half full."""
+        return self._max_frames // 4, self._max_bytes // 4
+
     def put(self, frame: Frame) -> bool:
         """Add a frame. False where that is more than the peer may let wait: it is too slow."""
+        # Called for each frame of each member: with a call in it for the limits, and sums, it took 1.7 times as long.
         if self._ended:
             return True  # nobody is waiting for it any longer
-        self._queue.append(frame)
+        queue = self._queue
+        queue.append(frame)
         self._queued += len(frame.data)
-        if self._within():
-            if self._left:
-                self._account()
+        if len(queue) <= self._frames_free and self._queued <= self._bytes_free:
             return True
         self.flush()  # the limit is on what the socket did not take, not on one busy turn
-        return self._within()
-
-    def _within(self) -> bool:
-        return (
-            len(self._queue) + len(self._writing) <= self._max_frames
-            and self._queued + len(self._left) <= self._max_bytes
-        )
+        return len(self._queue) <= self._frames_free and self._queued <= self._bytes_free
 
     def flush(self) -> None:
         """Write all that waits, if nothing earlier is still being written. Never blocks, never raises."""
-        if self._left or not self._queue or self._ended:
+        if self._ended or not self._queue:
+            return
+        if self._left:
+            self._account()
             return
         chunk = self._take()
         try:
@@ -109,9 +115,18 @@ class Outbox:
         if written == len(chunk):
             self._writing = []
         else:
-            self._left = memoryview(chunk)[written:]
+            self._writes(memoryview(chunk)[written:])
             self._chunks.send_nowait(self._left)
-        self._account()
+        if self._accounted or self._left:
+            self._account()
+
+    def _writes(self, left: memoryview) -> None:
+        """`left` is what the writer still has to write; the rest of the limits is the queue's."""
+        self._left = left
+        if not left:
+            self._writing = []
+        self._frames_free = self._max_frames - len(self._writing)
+        self._bytes_free = self._max_bytes - len(left)
 
     def _take(self) -> bytes:
         queue = self._queue
@@ -120,11 +135,11 @@ class Outbox:
 
     def wrote(self, count: int) -> memoryview:
         """The writer wrote `count` more bytes. Returns what it is to write next; empty: it may rest."""
-        self._left = self._left[count:]
-        if not self._left:
-            self._writing = []
-            if self._queue:
-                self._left = memoryview(self._take())
+        if self.abandoned:
+            return self._left
+        self._writes(self._left[count:])
+        if not self._left and self._queue:
+            self._writes(memoryview(self._take()))
         self._account()
         if self.on_room is not None and not self.half_full:
             told, self.on_room = self.on_room, None
@@ -144,14 +159,22 @@ class Outbox:
         self._queued += len(last)
         self._ended = True
         if not self._left:
-            self._left = memoryview(self._take())
+            self._writes(memoryview(self._take()))
         return self._left
 
-    def drop(self) -> None:
-        """The peer is cut: forget what was not begun, take no more, and count no longer."""
+    def drop(self) -> bool:
+        """The peer is cut: forget what was not begun, take no more, and count no longer.
+
+        Returns whether what was begun may still be written. If that is much, it is forgotten, too: who does not read
+        would not read it in the time that is left, and meanwhile it takes memory that others have to go for.
+        """
         self._queue, self._queued = [], 0
         self._ended = self._dropped = True
+        if len(self._left) > ABANDON_BYTES:
+            self._writes(memoryview(b""))
+            self.abandoned = True
         self._account()
+        return not self.abandoned
 
     def unsent(self) -> tuple[tuple[str, int], ...]:
         """Of each room, the first `seq` that did not wholly go out."""

@@ -99,6 +99,7 @@ class StreamWire:
 
     async def send(self, data: bytes | memoryview) -> int:
         """Write all. Cancelled: nobody knows how much of it went out, and the stream is broken."""
+        await trio.lowlevel.checkpoint_if_cancelled()  # here it would still be whole
         if self._broken:
             raise trio.BrokenResourceError
         self._broken = True

@@ -1,0 +1,312 @@
+"""Bytes to commands and events to bytes: round trips, and what is wrong with all else."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trio_chat.core.codec import HEADROOM, Decoder, as_json_object, encode, frame, json_size
+from trio_chat.core.errors import ErrorCode
+from trio_chat.core.messages import (
+    COMMANDS,
+    EVENTS,
+    MAX_ID,
+    Ack,
+    Bad,
+    Command,
+    Connect,
+    Error,
+    Event,
+    GetHistory,
+    HistoryPage,
+    Join,
+    Leave,
+    ListRooms,
+    ListUsers,
+    Message,
+    Ping,
+    Pong,
+    Position,
+    Posted,
+    Private,
+    PrivatePosted,
+    Resume,
+    RoomList,
+    System,
+    Typing,
+    TypingShown,
+    UserList,
+    Welcome,
+)
+
+DECODER = Decoder(content_chars=1000, message_bytes=HEADROOM + 4096)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+SHORT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=64)
+IDS = st.none() | SHORT | st.integers(0, MAX_ID)
+SEQS = st.integers(1, MAX_ID)
+POSITIONS = st.builds(Position, epoch=TEXT, seq=st.integers(0, MAX_ID))
+CONTENTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200)
+
+
+def maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.none() | strategy
+
+
+COMMAND_OF: dict[type[Command], st.SearchStrategy[Command]] = {
+    Connect: st.builds(
+        Connect, id=IDS, username=maybe(TEXT),
+        resume=maybe(st.builds(Resume, session=TEXT, rooms=st.dictionaries(TEXT, POSITIONS, max_size=3))),
+    ),
+    Message: st.builds(Message, id=IDS, content=CONTENTS, room=TEXT, key=maybe(SHORT), reply_to=maybe(SEQS)),
+    Private: st.builds(Private, id=IDS, to=TEXT, content=CONTENTS, key=maybe(SHORT), reply_to=maybe(SEQS)),
+    Ping: st.builds(Ping, id=IDS),
+    Typing: st.one_of(
+        st.builds(Typing, id=IDS, to=TEXT, isTyping=st.booleans()),
+        st.builds(Typing, id=IDS, room=TEXT, isTyping=st.booleans()),
+    ),
+    Join: st.builds(Join, id=IDS, room=TEXT, after=maybe(POSITIONS)),
+    Leave: st.builds(Leave, id=IDS, room=TEXT),
+    GetHistory: st.one_of(
+        st.builds(GetHistory, id=IDS, room=TEXT, before=maybe(SEQS), limit=st.integers(1, 200)),
+        st.builds(GetHistory, id=IDS, room=TEXT, after=maybe(st.integers(0, MAX_ID)), limit=st.integers(1, 200)),
+    ),
+    ListRooms: st.builds(ListRooms, id=IDS, mine=st.booleans(), limit=st.integers(1, 200), cursor=maybe(SHORT)),
+    ListUsers: st.builds(ListUsers, id=IDS, room=TEXT, limit=st.integers(1, 200), cursor=maybe(SHORT)),
+}  # fmt: skip
+NUMBERS = st.integers(0, MAX_ID)
+FLOATS = st.floats(0, 1e6)
+POSTED = st.builds(Posted, content=CONTENTS, sender=TEXT, room=TEXT, timestamp=TEXT, seq=SEQS, reply_to=maybe(SEQS))
+PRIVATE_POSTED = st.builds(
+    PrivatePosted, from_=TEXT, sender=TEXT, to=TEXT, content=CONTENTS, timestamp=TEXT, seq=SEQS, epoch=TEXT,
+    reply_to=maybe(SEQS),
+)  # fmt: skip
+EVENT_OF: dict[type[Event], st.SearchStrategy[Event]] = {
+    System: st.builds(
+        System, content=TEXT, event=TEXT, timestamp=TEXT, room=maybe(TEXT), users=maybe(st.lists(TEXT, max_size=3)),
+        count=maybe(NUMBERS), total=maybe(NUMBERS), epoch=maybe(TEXT), first=maybe(NUMBERS), last=maybe(NUMBERS),
+        code=maybe(NUMBERS), reason=maybe(TEXT), retry_after=maybe(FLOATS), jitter=maybe(FLOATS),
+    ),
+    Welcome: st.builds(
+        Welcome, content=TEXT, timestamp=TEXT, id=IDS, user=TEXT, session=TEXT, ticket=TEXT, server=TEXT,
+        heartbeat=st.dictionaries(TEXT, FLOATS, max_size=2), reconnect=st.just({}), limits=st.just({}),
+        resumed=st.booleans(), rooms=st.just([{"room": "general", "epoch": "e", "last": 1}]), more=maybe(st.just(True)),
+    ),
+    UserList: st.builds(
+        UserList, id=IDS, users=st.lists(TEXT, max_size=3), timestamp=TEXT, room=TEXT, total=NUMBERS, cursor=maybe(TEXT)
+    ),
+    Posted: POSTED,
+    PrivatePosted: PRIVATE_POSTED,
+    Error: st.builds(Error, content=TEXT, code=TEXT, id=IDS, retry_after=maybe(FLOATS)),
+    Pong: st.builds(Pong, timestamp=TEXT, id=IDS),
+    TypingShown: st.builds(
+        TypingShown, from_=TEXT, sender=TEXT, to=maybe(TEXT), room=maybe(TEXT), isTyping=st.booleans()
+    ),
+    Ack: st.builds(Ack, id=NUMBERS | SHORT, seq=maybe(SEQS), room=maybe(TEXT), epoch=maybe(TEXT), last=maybe(NUMBERS)),
+    HistoryPage: st.builds(
+        HistoryPage, id=IDS, room=TEXT, epoch=TEXT, entries=st.lists(POSTED | PRIVATE_POSTED, max_size=3),
+        first=NUMBERS, last=NUMBERS, more=st.booleans(),
+    ),
+    RoomList: st.builds(RoomList, id=IDS, rooms=st.just([{"room": "r", "last": 0}]), cursor=maybe(TEXT)),
+}  # fmt: skip
+
+
+def vars_of(message: Any) -> list[tuple[str, Any]]:
+    return [(field.name, getattr(message, field.name)) for field in attrs.fields(type(message))]
+
+
+def written(value: Any) -> Any:
+    """The obvious JSON of a message, made without the codec."""
+    if isinstance(value, Command | Event | Position | Resume):
+        fields = {name.rstrip("_"): written(item) for name, item in vars_of(value) if item is not None}
+        return {"type": value.type} | fields if isinstance(value, Command | Event) else fields
+    if isinstance(value, list):
+        return [written(item) for item in value]
+    if isinstance(value, dict):
+        return {key: written(item) for key, item in value.items()}
+    return value
+
+
+def bad(frame: str | bytes) -> Bad:
+    command = DECODER.decode(frame)
+    assert isinstance(command, Bad), command
+    return command
+
+
+def test_every_message_has_a_strategy() -> None:
+    assert set(COMMAND_OF) == set(COMMANDS)
+    assert set(EVENT_OF) == set(EVENTS)
+
+
+@given(command=st.one_of(*COMMAND_OF.values()), ascii_only=st.booleans(), data=st.data())
+def test_every_command_is_understood(command: Command, ascii_only: bool, data: st.DataObject) -> None:
+    """As text or as bytes, with escapes or without, whatever fields we don't know and in whatever order."""
+    fields = [*list(written(command).items()), ("unheard_of", [{"type": 5, "id": {}}])]
+    text = json.dumps(dict(data.draw(st.permutations(fields))), ensure_ascii=ascii_only)
+    assert DECODER.decode(text) == command
+    assert DECODER.decode(text.encode()) == command
+
+
+@given(event=st.one_of(*EVENT_OF.values()))
+def test_every_event_is_the_obvious_json(event: Event) -> None:
+    assert json.loads(encode(event)) == written(event) == as_json_object(event)
+
+
+RAW = st.one_of(
+    st.binary(max_size=200),
+    st.text(max_size=200),
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+        max_leaves=10,
+    ).map(json.dumps),
+)
+MARK = "xyzzy"
+FIELDS = [
+    "type", "id", "username", "resume", "content", "room", "key", "reply_to", "to", "isTyping", "after", "before",
+    "limit", "mine", "cursor", "session", "rooms", "epoch", "seq",
+]  # fmt: skip
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.just(MARK) | st.just(MARK * 300),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from([*FIELDS, MARK]), inner, max_size=3),
+    max_leaves=6,
+)
+MUTATED = st.builds(
+    lambda kind, fields: json.dumps(fields | {"type": kind}),
+    st.sampled_from([command.type for command in COMMANDS] + [MARK]),
+    st.dictionaries(st.sampled_from([*FIELDS, MARK]), VALUES, max_size=6),
+)
+
+
+@given(raw=RAW | MUTATED)
+def test_nothing_raises_and_nothing_is_echoed(raw: str | bytes) -> None:
+    command = DECODER.decode(raw)
+    assert isinstance(command, (*COMMANDS, Bad))
+    if isinstance(command, Bad):
+        assert "Username" not in command.content
+        assert MARK not in command.content
+        assert len(command.content) < 200
+        assert command.content.isprintable()
+
+
+@given(command=st.one_of(*COMMAND_OF.values()), cut=st.integers(0, 400), junk=st.binary(max_size=4))
+def test_a_broken_frame_raises_nothing(command: Command, cut: int, junk: bytes) -> None:
+    whole = json.dumps(written(command), ensure_ascii=False).encode()
+    cut = min(cut, len(whole))
+    assert isinstance(DECODER.decode(whole[:cut] + junk + whole[cut:]), Command)
+    assert isinstance(DECODER.decode(whole[:cut] + junk), Command)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "",
+        "{",
+        "nope",
+        '{"type": "ping"} x',
+        b"\xff",
+        '{"type": "message", "content": "\\ud800"}',
+        '{"type": "message", "content": "\ud800"}',
+        b'{"type": "message", "content": "\xff"}',
+        '{"type": "ping", "x": ' + "[" * 100_000,
+        '{"type": "ping", "x": ' + "[" * 100_000 + "]" * 100_000 + "}",
+    ],
+)
+def test_bad_json(raw: str | bytes) -> None:
+    assert bad(raw) == Bad(code=ErrorCode.BAD_JSON, content=ErrorCode.BAD_JSON.text)
+
+
+@pytest.mark.parametrize(
+    ("fields", "must"),
+    [
+        ({"type": 5}, "type must be a string"),
+        ({}, "type must be a string"),
+        ({"type": "message"}, "content must be given"),
+        ({"type": "message", "content": 5}, "content must be a string"),
+        ({"type": "message", "content": None}, "content must be a string"),
+        ({"type": "message", "content": ""}, "content must be a string that is not empty"),
+        ({"type": "message", "content": "a", "room": []}, "room must be a string"),
+        ({"type": "message", "content": "a", "key": 5}, "key must be a string or null"),
+        ({"type": "private", "content": "a"}, "to must be given"),
+        ({"type": "typing"}, "to or room must be given, and not both"),
+        ({"type": "join", "room": "r", "after": {"seq": 1}}, "epoch must be given"),
+        ({"type": "join", "room": "r", "after": {"epoch": "e", "seq": "1"}}, "after.seq must be an integer"),
+        ({"type": "connect", "resume": {"session": "s", "rooms": {MARK: 5}}}, "resume.rooms.* must be an object"),
+        ({"type": "rooms", "mine": 1}, "mine must be true or false"),
+        ({"type": "history", "room": "r", "limit": 10**30}, "limit must be an integer from 1 to 200"),
+    ],
+)
+def test_bad_message_names_the_field(fields: dict[str, Any], must: str) -> None:
+    assert bad(json.dumps(fields | {"id": 7})) == Bad(code=ErrorCode.BAD_MESSAGE, content=must, id=7)
+
+
+def test_a_number_that_is_none_is_told_of_its_field() -> None:
+    assert bad('{"type": "history", "room": "r", "limit": 1e999}').content == "limit must be valid"
+
+
+@pytest.mark.parametrize("raw", ["[]", "null", "5", '"connect"'])
+def test_a_frame_is_an_object(raw: str) -> None:
+    assert bad(raw) == Bad(code=ErrorCode.BAD_MESSAGE, content="The frame must be a JSON object")
+
+
+@pytest.mark.parametrize("wrong", ["", "x" * 65, -1, 2**53, 1.5, True, [], {}])
+def test_a_bad_id_is_not_answered_under(wrong: object) -> None:
+    answer = bad(json.dumps({"type": "ping", "id": wrong}))
+    assert answer.code is ErrorCode.BAD_MESSAGE
+    assert answer.id is None
+    assert answer.content.startswith("id must be")
+
+
+def test_null_id_is_none() -> None:
+    assert DECODER.decode('{"type": "ping", "id": null}') == Ping()
+
+
+def test_unknown_type_is_not_echoed() -> None:
+    assert bad('{"type": "Username", "id": 1}') == Bad(
+        code=ErrorCode.UNKNOWN_TYPE, content=ErrorCode.UNKNOWN_TYPE.text, id=1
+    )
+
+
+@pytest.mark.parametrize("kind", ["search", "edit", "react", "read", "topic", "kick", "register", "refresh", ""])
+def test_what_is_not_built_is_unknown(kind: str) -> None:
+    assert bad(json.dumps({"type": kind})).code is ErrorCode.UNKNOWN_TYPE
+
+
+@pytest.mark.parametrize("char", ["a", "é", "😀", '"', "\x00"])
+@pytest.mark.parametrize("kind", [{"type": "message"}, {"type": "private", "to": "b"}])
+def test_size_of_a_content(char: str, kind: dict[str, str]) -> None:
+    """By code points, and by the bytes that it takes as the JSON string which is sent."""
+
+    def verdict(decoder: Decoder, content: str) -> ErrorCode | None:
+        command = decoder.decode(json.dumps(kind | {"content": content, "id": 3}))
+        if isinstance(command, Bad):
+            assert command.id == 3
+            return command.code
+        return None
+
+    by_chars = Decoder(content_chars=10, message_bytes=HEADROOM * 2)
+    assert verdict(by_chars, char * 10) is None
+    assert verdict(by_chars, char * 11) is ErrorCode.TOO_LARGE
+    by_bytes = Decoder(content_chars=10_000, message_bytes=HEADROOM + 600)
+    fitting = (600 - 2) // (json_size(char) - 2)
+    assert verdict(by_bytes, char * fitting) is None
+    assert verdict(by_bytes, char * (fitting + 1)) is ErrorCode.TOO_LARGE
+
+
+@pytest.mark.parametrize(
+    ("size", "head"),
+    [
+        (0, b"\x81\x00"),
+        (125, b"\x81\x7d"),
+        (126, b"\x81\x7e\x00\x7e"),
+        (65_535, b"\x81\x7e\xff\xff"),
+        (65_536, b"\x81\x7f\x00\x00\x00\x00\x00\x01\x00\x00"),
+    ],
+)
+def test_frame(size: int, head: bytes) -> None:
+    payload = b"x" * size
+    assert frame(payload) == head + payload

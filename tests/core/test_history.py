@@ -1,0 +1,227 @@
+"""Reading the log back: pages of history, and replays."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.core.driver import Client, Driver
+from trio_chat.core.effects import Failed, Page, Read, Stale
+from trio_chat.core.messages import (
+    Error,
+    GetHistory,
+    HistoryPage,
+    Join,
+    Leave,
+    Message,
+    Position,
+    Posted,
+    Private,
+    PrivatePosted,
+)
+
+
+def room_of(count: int, **options: int) -> tuple[Driver, Client]:
+    driver = Driver(messages_burst=1000, **options)
+    alice = driver.connect("alice")
+    for number in range(1, count + 1):
+        alice.send(Message(content=f"{number}", room="den"))
+    return driver, alice
+
+
+def page(client: Client, command: GetHistory) -> HistoryPage:
+    client.news()
+    (found,) = client.send(command)
+    assert isinstance(found, HistoryPage), found
+    assert found.id == command.id
+    return found
+
+
+def seqs(found: HistoryPage) -> list[int]:
+    return [entry.seq for entry in found.entries if isinstance(entry, Posted | PrivatePosted)]
+
+
+@pytest.mark.parametrize(
+    ("command", "expected", "more"),
+    [
+        (GetHistory(room="den", id=1), list(range(11, 61)), True),
+        (GetHistory(room="DEN", limit=200), list(range(1, 61)), False),
+        (GetHistory(room="den", limit=3), [58, 59, 60], True),
+        (GetHistory(room="den", after=0, limit=2), [1, 2], True),
+        (GetHistory(room="den", after=57), [58, 59, 60], False),
+        (GetHistory(room="den", after=60), [], False),
+        (GetHistory(room="den", after=99), [], False),
+        (GetHistory(room="den", before=3), [1, 2], False),
+        (GetHistory(room="den", before=1), [], False),
+        (GetHistory(room="den", before=5, limit=2), [3, 4], True),
+        (GetHistory(room="den", before=999, limit=1), [60], True),
+    ],
+)
+def test_pages(command: GetHistory, expected: list[int], more: bool) -> None:
+    _, alice = room_of(60)
+    found = page(alice, command)
+    assert (seqs(found), found.more) == (expected, more)
+    assert (found.room, found.epoch, found.first, found.last) == ("den", "boot-2", 1, 60)
+
+
+def test_entries_are_the_frames_that_members_got() -> None:
+    _, alice = room_of(3)
+    assert page(alice, GetHistory(room="den")).entries == alice.of(Posted)
+    alice.send(Message(content="re", room="den", reply_to=2))
+    assert page(alice, GetHistory(room="den")).entries == alice.of(Posted)
+
+
+def test_empty_room() -> None:
+    found = page(Driver().connect("alice"), GetHistory(room="general"))
+    assert (found.entries, found.first, found.last, found.more) == ([], 1, 0, False)
+
+
+def test_trimmed() -> None:
+    _, alice = room_of(10, history_limit=4)
+    found = page(alice, GetHistory(room="den", after=2, limit=2))
+    assert (seqs(found), found.first, found.last, found.more) == ([7, 8], 7, 10, True)
+    assert page(alice, GetHistory(room="den", before=7)).more is False
+    assert page(alice, GetHistory(room="den", before=8, limit=1)).more is False
+
+
+def test_conversation_is_called_after_the_other() -> None:
+    driver = Driver()
+    alice, bob = driver.connect("alice"), driver.connect("bob")
+    alice.send(Private(to="bob", content="psst"))
+    found = page(bob, GetHistory(room="@Alice"))
+    assert found.room == "@alice"
+    assert found.entries == bob.of(PrivatePosted)
+    assert page(alice, GetHistory(room="@bob")).room == "@bob"
+
+
+def test_page_is_cut_by_bytes() -> None:
+    _, alice = room_of(50, max_message_bytes=8192)
+    seen, before = list[int](), 51
+    while before > 1:
+        found = page(alice, GetHistory(room="den", before=before, id="\x00" * 64))
+        assert found.more is (found.first < seqs(found)[0])
+        seen = seqs(found) + seen
+        before = seen[0]
+    assert seen == list(range(1, 51))
+
+
+@pytest.mark.parametrize("answer", [Failed, Stale])
+def test_log_is_away(answer: type[Failed | Stale]) -> None:
+    driver, alice = room_of(1)
+    driver.held = True
+    alice.send(GetHistory(room="den", id=5))
+    alice.send(GetHistory(room="den", id=6))
+    driver.answer(answer)
+    error = alice.all[-1]
+    assert isinstance(error, Error)
+    assert (error.code, error.id, error.retry_after) == ("unavailable", 5, 1.0)
+    alice.drop()
+    assert driver.answer(answer)[1:] == []
+
+
+def test_who_left_before_the_log_answered_is_refused() -> None:
+    driver, alice = room_of(1)
+    driver.held = True
+    alice.send(GetHistory(room="den", id=5))
+    alice.send(Leave(room="den"))
+    driver.release()
+    error = alice.all[-1]
+    assert isinstance(error, Error)
+    assert (error.id, error.code) == (5, "not_in_room")
+
+
+def test_conversation_that_ended_before_the_log_answered() -> None:
+    driver = Driver()
+    alice, bob = driver.connect("alice"), driver.connect("bob")
+    alice.send(Private(to="bob", content="psst"))
+    driver.held = True
+    alice.send(GetHistory(room="@bob", id=5))
+    bob.drop(1000)
+    driver.release()
+    error = alice.all[-1]
+    assert isinstance(error, Error)
+    assert (error.id, error.code) == (5, "no_such_room")
+
+
+def test_page_for_who_is_gone() -> None:
+    driver, alice = room_of(1)
+    driver.held = True
+    alice.send(GetHistory(room="den", id=5))
+    alice.drop()
+    driver.release()
+    assert alice.of(HistoryPage) == []
+
+
+class TestReplay:
+    def behind(self, driver: Driver, after: int = 0) -> Client:
+        """Bob joins from a position, and his outbox is full."""
+        bob = driver.connect("bob")
+        driver.full.add(bob.conn)
+        bob.send(Join(room="den", id=1, after=Position(epoch="boot-2", seq=after)))
+        return bob
+
+    def test_trimmed_meanwhile(self) -> None:
+        driver, alice = room_of(3, history_limit=3)
+        bob = self.behind(driver)
+        for number in (4, 5):
+            alice.send(Message(content=f"{number}", room="den"))
+        driver.drained(bob)
+        (lagged,) = bob.events("lagged")
+        assert (lagged.first, lagged.last) == (3, 5)
+        assert bob.contents == ["3", "4", "5"]
+
+    def test_all_trimmed_meanwhile(self) -> None:
+        driver, alice = room_of(3, history_days=1)
+        bob = self.behind(driver)
+        driver.advance(100_000)
+        driver.drained(bob)
+        (lagged,) = bob.events("lagged")
+        assert (lagged.first, lagged.last) == (4, 3)
+        alice.send(Message(content="4", room="den"))
+        assert bob.contents == ["4"]
+
+    def test_left_meanwhile(self) -> None:
+        driver, _ = room_of(3)
+        bob = self.behind(driver)
+        bob.send(Leave(room="den"))
+        driver.drained(bob)
+        assert bob.contents == []
+
+    def test_left_and_began_anew_meanwhile(self) -> None:
+        driver, alice = room_of(3)
+        bob = self.behind(driver)
+        bob.send(Leave(room="den"))
+        bob.send(Join(room="den", after=Position(epoch="boot-2", seq=0)))
+        driver.drained(bob)
+        alice.send(Message(content="4", room="den"))
+        assert bob.contents == ["1", "2", "3", "4"]
+
+    def test_room_was_closed_and_made_anew_meanwhile(self) -> None:
+        driver, alice = room_of(3, history_days=1)
+        bob = self.behind(driver)
+        driver.advance(100_000)
+        alice.send(GetHistory(room="den"))
+        for client in (alice, bob):
+            client.send(Leave(room="den"))
+        alice.send(Message(content="new", room="den"))
+        bob.send(Join(room="den", after=Position(epoch="boot-2", seq=0)))
+        driver.drained(bob)
+        alice.send(Message(content="newer", room="den"))
+        assert bob.contents == ["new", "newer"]
+        assert bob.closed is None
+
+    def test_conversation_ended_meanwhile(self) -> None:
+        driver = Driver()
+        alice, bob = driver.connect("alice"), driver.connect("bob")
+        alice.drop()
+        bob.send(Private(to="alice", content="psst"))
+        driver.held = True
+        back = driver.resume(alice)
+        bob.drop(1000)
+        driver.release()
+        assert back.of(PrivatePosted) == []
+
+    def test_answer_to_a_request_of_nobody(self) -> None:
+        driver, _ = room_of(3)
+        assert driver.apply(Page(Read("den", "boot-2", 99, 1, 1, after=0), (), 1, 3)) == []
+        open_only = driver.open()
+        assert driver.apply(Page(Read("den", "boot-2", open_only.conn, 1, 1, after=0), (), 1, 3)) == []

@@ -1,0 +1,95 @@
+"""Messages that exist are valid; what each field must be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trio_chat.core.messages import (
+    COMMANDS,
+    EVENTS,
+    MAX_ID,
+    GetHistory,
+    Join,
+    ListRooms,
+    ListUsers,
+    Message,
+    Position,
+    Private,
+    Typing,
+    timestamp,
+    valid_id,
+)
+
+
+@pytest.mark.parametrize("value", ["a", "x" * 64, "é", 0, 1, MAX_ID])
+def test_good_id(value: object) -> None:
+    assert valid_id(value)
+
+
+@pytest.mark.parametrize("value", ["", "x" * 65, -1, MAX_ID + 1, True, False, 1.0, None, [], {}])
+def test_bad_id(value: object) -> None:
+    assert not valid_id(value)
+
+
+@pytest.mark.parametrize(
+    ("make", "fields", "must"),
+    [
+        (Message, {"content": ""}, "content must be a string that is not empty"),
+        (Message, {"content": "a", "key": ""}, "key must be a string of 1-64 characters"),
+        (Message, {"content": "a", "key": "k" * 65}, "key must be a string of 1-64 characters"),
+        (Message, {"content": "a", "reply_to": 0}, "reply_to must be an integer >= 1"),
+        (Private, {"to": "b", "content": ""}, "content must be a string that is not empty"),
+        (GetHistory, {"room": "r", "limit": 0}, "limit must be an integer from 1 to 200"),
+        (GetHistory, {"room": "r", "limit": 201}, "limit must be an integer from 1 to 200"),
+        (GetHistory, {"room": "r", "before": 0}, "before must be an integer >= 1"),
+        (GetHistory, {"room": "r", "after": -1}, "after must be an integer >= 0"),
+        (GetHistory, {"room": "r", "before": 1, "after": 0}, "before and after must not be given both"),
+        (ListRooms, {"limit": 201}, "limit must be an integer from 1 to 200"),
+        (ListUsers, {"cursor": ""}, "cursor must be a string of 1-64 characters"),
+        (Typing, {}, "to or room must be given, and not both"),
+        (Typing, {"to": "a", "room": "b"}, "to or room must be given, and not both"),
+        (Position, {"epoch": "e", "seq": -1}, "seq must be an integer >= 0"),
+        (Position, {"epoch": "e", "seq": MAX_ID + 1}, "seq must be an integer >= 0"),
+    ],
+)
+def test_a_wrong_field_is_named(make: Any, fields: dict[str, object], must: str) -> None:
+    with pytest.raises(ValueError, match="must") as caught:
+        make(**fields)
+    assert str(caught.value) == must
+
+
+def test_defaults() -> None:
+    assert Message(content="a").room == "general"
+    assert ListUsers().room == "general"
+    assert GetHistory(room="r").limit == ListRooms().limit == ListUsers().limit == 50
+    assert Typing(to="a").isTyping
+    assert Join(room="r", after=Position(epoch="e", seq=0)).after is not None
+
+
+def test_each_type_is_one_command() -> None:
+    kinds = [command.type for command in COMMANDS]
+    assert kinds == ["connect", "message", "private", "ping", "typing", "join", "leave", "history", "rooms", "users"]
+    kinds = ["system", "user_list", "message", "private", "error", "pong", "typing", "ack", "history", "room_list"]
+    assert {event.type for event in EVENTS} == set(kinds)
+
+
+@pytest.mark.parametrize(
+    ("wall", "written"),
+    [
+        (0, "1970-01-01T00:00:00.000Z"),
+        (1769860800, "2026-01-31T12:00:00.000Z"),
+        (1769860800.1239, "2026-01-31T12:00:00.123Z"),
+    ],
+)
+def test_timestamp(wall: float, written: str) -> None:
+    assert timestamp(wall) == written
+
+
+@given(wall=st.floats(0, 4e9))
+def test_timestamps_have_one_form_and_sort(wall: float) -> None:
+    assert len(timestamp(wall)) == 24
+    assert timestamp(wall) <= timestamp(wall + 1)

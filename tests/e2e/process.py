@@ -1,0 +1,128 @@
+"""A server process: started with flags, watched by its log, stopped by its pid."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import IO
+
+ROOT = Path(__file__).parents[2]
+START_SECONDS = 15.0
+STOP_SECONDS = 10.0  # after SIGTERM; the tests' servers drain in far less
+ADDRESS = re.compile(r"\bws://([^\s/]+):(\d+)/ws")
+OURS = ("TRIO_CHAT_", "PORT", "ENVIRONMENT")  # variables that would configure the server
+
+
+class Server:
+    """A server process, `ready` in a moment. Whoever makes one stops it.
+
+    Args:
+        flags: of the command line, beside host and port.
+        cwd: where it runs; its temporary files would be there too.
+    """
+
+    def __init__(self, *flags: str, cwd: Path = ROOT) -> None:
+        variables = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "trio_chat", "--host", "127.0.0.1", "--port", "0", *flags],
+            cwd=cwd,
+            env={**variables, "PYTHONPATH": str(ROOT), "TMPDIR": str(cwd)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # so that what it leaves behind can be asked for
+        )
+        self.said: list[str] = []  # contents that clients sent: none may turn up in the log
+        self._lines: list[str] = []
+        self._ended = False
+        self._news = threading.Condition()
+        assert self.process.stderr is not None
+        self._pump = threading.Thread(target=self._read, args=(self.process.stderr,), daemon=True)
+        self._pump.start()
+
+    def ready(self) -> Server:
+        """Wait until it listens; itself. Whatever else is asked of it comes after this."""
+        try:
+            found = ADDRESS.search(self.wait_for("ws://", START_SECONDS))
+            assert found is not None
+        except BaseException:
+            self.kill()
+            raise
+        self.host, self.port = found[1], int(found[2])
+        self.url = f"ws://{self.host}:{self.port}/ws"
+        return self
+
+    @property
+    def pid(self) -> int:
+        """Also the id of its process group, and of its session."""
+        return self.process.pid
+
+    @property
+    def log(self) -> str:
+        """What it wrote to stderr so far."""
+        with self._news:
+            return "".join(self._lines)
+
+    def wait_for(self, words: str, seconds: float = STOP_SECONDS) -> str:
+        """The first line of the log with `words` in it, now or within `seconds`."""
+        deadline = time.monotonic() + seconds
+        with self._news:
+            while True:
+                line = next((line for line in self._lines if words in line), None)
+                if line is not None:
+                    return line
+                left = deadline - time.monotonic()
+                if self._ended or left <= 0:
+                    raise AssertionError(f"the server never logged {words!r}: {''.join(self._lines)}")
+                self._news.wait(left)
+
+    def signal(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """Send it a signal."""
+        self.process.send_signal(number)
+
+    def wait(self, seconds: float = STOP_SECONDS) -> int:
+        """Its exit code, within `seconds`; the whole log has been read then."""
+        code = self.process.wait(seconds)
+        self._pump.join(seconds)
+        return code
+
+    def stop(self) -> int:
+        """Ask it to stop, and return its exit code; a server that does not stop is killed."""
+        try:
+            if self.process.poll() is None:
+                self.signal()
+            return self.wait()
+        finally:
+            self.kill()
+
+    def kill(self) -> None:
+        """End it, whatever it does."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(STOP_SECONDS)
+        self._pump.join(STOP_SECONDS)
+
+    def check_log(self) -> None:
+        """Nothing went wrong in it, and what people say is nobody's business."""
+        log = self.log
+        assert "Traceback" not in log, log
+        assert "bug" not in log, log
+        for content in self.said:
+            assert content not in log, f"{content!r} is in the log"
+
+    def _read(self, stderr: IO[str]) -> None:
+        with stderr:
+            for line in stderr:
+                with self._news:
+                    self._lines.append(line)
+                    self._news.notify_all()
+        with self._news:
+            self._ended = True
+            self._news.notify_all()
