@@ -43,6 +43,7 @@ PURE = {
     "hmac",
     "ipaddress",
     "itertools",
+    "json",
     "math",
     "msgspec",
     "operator",

@@ -10,7 +10,7 @@ from tests.core.driver import Client, Driver
 from trio_chat.core import connecting
 from trio_chat.core.chat import RECONNECT
 from trio_chat.core.codec import encode
-from trio_chat.core.effects import Alive, Disconnected, Refused, Tick
+from trio_chat.core.effects import Alive, Disconnected, Ending, Received, Refused, Tick
 from trio_chat.core.errors import Close
 from trio_chat.core.messages import (
     Command,
@@ -136,6 +136,33 @@ class TestConnect:
             assert isinstance(verdict, Refused)
             assert verdict.status == expected
         driver.open(address="a", ticket=ticket)
+
+    def test_tickets_of_one_admission_are_no_admissions_without_end(self) -> None:
+        """Each new session has a new ticket, but not a new count."""
+        driver = Driver(max_attempts=3)
+        ticket = driver.connect("user 0", address="a").welcome.ticket
+        for _ in range(3):
+            driver.admit(address="a")
+        for number in range(1, 4):
+            ticket = driver.connect(f"user {number}", address="a", ticket=ticket).welcome.ticket
+        for _ in range(2):
+            _, verdict = driver.admit(address="a", ticket=ticket)
+            assert isinstance(verdict, Refused)
+            assert verdict.status == 403
+
+    def test_who_begins_to_end_frees_the_session_before_the_socket_is_gone(self) -> None:
+        driver = Driver()
+        alice, bob = driver.connect("alice"), driver.connect("bob")
+        driver.apply(Ending(alice.conn, cut=Close.HEARTBEAT_MISSED))
+        bob.send(Message(content="missed"))
+        back = driver.resume(alice)
+        assert [event.event for event in back.of(System)] == ["closed_before"]
+        assert back.contents == ["missed"]
+        assert driver.apply(Ending(alice.conn)) == []
+        assert driver.apply(Ending(99)) == []
+        driver.drop(alice, unsent=[("general", 1)])
+        assert alice.conn not in driver.state.chat.conns
+        assert back.conn in driver.state.chat.conns
 
 
 class TestNameOfAnother:
@@ -268,6 +295,15 @@ class TestNameOfAnother:
         assert other.closed is Close.BAD_HANDSHAKE
         driver.advance(5)
         assert alice.closed is None
+
+    def test_much_behind_the_connect_is_too_much_though_it_is_few(self) -> None:
+        driver = Driver()
+        _, other = driver.connect("alice"), driver.connect("alice")
+        for size in (65_000, 500):
+            assert driver.apply(Received(other.conn, Ping(), size=size)) == []
+        driver.apply(Received(other.conn, Ping(id=3), size=100))
+        assert error(other).code == "rate_limited"
+        assert other.closed is Close.BAD_HANDSHAKE
 
     def test_of_several_who_asked_the_first_gets_it_and_keeps_it_when_alive(self) -> None:
         driver = Driver()

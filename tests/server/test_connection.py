@@ -69,6 +69,24 @@ async def test_who_answers_each_ping_stays(interval: float, timeout: float, auto
         assert trio.current_time() - started == pytest.approx(2 * interval + timeout)
 
 
+async def test_after_a_pause_of_ours_peers_are_asked_before_they_are_judged(
+    autojump_clock: MockClock,
+) -> None:
+    """A process that was stopped for a minute must not drop everybody at once: what they sent is not read yet."""
+    async with house(**SILENCE) as server:
+        alice, bob = await server.join("alice"), await server.join("bob")
+        await trio.sleep(1)
+        autojump_clock.jump(60)
+        while (await alice.frame())[0] != PING:
+            pass
+        await alice.send(frame(PONG))
+        elapsed, code = await took(bob.closed)
+        assert code == 4004
+        assert elapsed == pytest.approx(10)
+        await alice.say("ping", id=1)
+        assert (await alice.event("pong"))["id"] == 1
+
+
 async def test_any_byte_counts_as_life(autojump_clock: MockClock) -> None:
     async with house(**SILENCE, message_timeout=1000) as server:
         peer = await server.join("alice")
@@ -210,6 +228,26 @@ async def test_a_slow_consumer_is_cut_within_a_second_and_told_on_resume(autojum
         assert first <= got + 1
         for seq in range(first + 1, sent + 1):
             assert (await again.event("message"))["seq"] == seq
+
+
+async def test_who_is_cut_with_much_half_written_gives_its_memory_back_at_once(autojump_clock: MockClock) -> None:
+    """It would not have read it in a second, and others would have to go for the room that it takes."""
+    async with house(messages_burst=1000, outbox_bytes=4_194_304) as server:
+        slow, busy = await server.plug(4096), await server.join("bob")
+        session = (await slow.connect("alice"))["session"]
+        conn = server.broker._peers[server.state.chat.people.by_token[session].conn or 0]
+        while not server.state.chat.people.by_token[session].cut:
+            await busy.say("message", content="x" * 1_000_000, id=1)
+            await busy.event("ack")
+        assert conn.outbox.abandoned
+        assert conn.outbox.waiting == 0
+        await wait_all_tasks_blocked()
+        assert len(server.connections.child_tasks) == 2, "bob's, and the listener: no second is waited for"
+        with pytest.raises(Lost):
+            await slow.closed()
+        await slow.drop()
+        await busy.drop()
+        await server.empty()
 
 
 async def test_a_slow_consumer_that_reads_within_its_second_reads_why(autojump_clock: MockClock) -> None:

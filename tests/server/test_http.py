@@ -32,6 +32,7 @@ async def ask(server: House, data: bytes, *, body: bool = True) -> Response:
         (upgrade(content_length="5"), 400, None),
         (upgrade(transfer_encoding="chunked"), 400, None),
         (upgrade(subprotocol="mqtt, stomp"), 400, None),
+        (upgrade().replace(b"HTTP/1.1", b"HTTP/1.0"), 400, None),
         (request("GET", "/nowhere"), 404, None),
         (request("POST", "/nowhere", content_length="0"), 404, None),
         (request("CONNECT", "example.org:80"), 404, None),
@@ -116,6 +117,16 @@ async def test_a_page_and_then_an_upgrade_on_one_connection(autojump_clock: Mock
         peer = server.knock()
         await peer.send(request("GET", "/"), upgrade())
         assert [(await peer.response()).status for _ in range(2)] == [200, 101]
+
+
+async def test_a_body_of_two_lengths_is_the_last_of_its_connection(autojump_clock: MockClock) -> None:
+    """RFC 9112 section 6.1: what follows may have been meant for somebody else."""
+    async with house() as server:
+        peer = server.knock()
+        both = request("GET", "/", content_length="5", transfer_encoding="chunked") + b"0\r\n\r\n"
+        await peer.send(both, request("GET", "/healthz"))
+        assert dict((await peer.response()).headers)["connection"] == "close"
+        await peer.ended()
 
 
 async def test_who_asks_for_it_is_closed(autojump_clock: MockClock) -> None:

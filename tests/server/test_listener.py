@@ -83,6 +83,16 @@ async def test_out_of_descriptors_for_long_it_waits_between(
     assert trio.current_time() == pytest.approx(0.6)
 
 
+async def test_running_out_of_descriptors_is_not_said_at_the_rate_that_peers_choose(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "_open_reserve", lambda: None)
+    await accepted(*[out_of()] * 150, memory_stream_pair()[0])
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 2, "in fifteen seconds"
+    assert said[1].endswith(" 101")
+
+
 async def test_a_listener_that_closes_while_one_is_refused_is_closed(autojump_clock: MockClock) -> None:
     assert await accepted(out_of()) == []
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -71,7 +72,7 @@ class Decoder:
         except msgspec.ValidationError as error:
             return _no_object(frame, error)
         except (ValueError, RecursionError):  # msgspec.DecodeError and UnicodeDecodeError are ValueErrors
-            return _bad(ErrorCode.BAD_JSON)
+            return _no_json(frame)
         try:
             command = reader(frame)
         except msgspec.ValidationError as error:
@@ -105,6 +106,24 @@ def _no_object(frame: str | bytes, error: msgspec.ValidationError) -> Bad:
     if str(error).startswith("Expected `object`"):
         return _bad(ErrorCode.BAD_MESSAGE, "The frame must be a JSON object")
     return _bad(ErrorCode.BAD_MESSAGE, f"id must be {ID_RULE}")
+
+
+def _no_json(frame: str | bytes) -> Bad:
+    """What msgspec can't read, and the grammar of JSON allows: half a surrogate pair, which browsers do write.
+
+    Its `id` is known, and is answered under (promise 5).
+    """
+    try:
+        found = json.loads(frame, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        return _bad(ErrorCode.BAD_JSON)
+    answer_to = found.get("id") if isinstance(found, dict) else None
+    text = "The frame must not hold half of a surrogate pair, or a number out of range"
+    return _bad(ErrorCode.BAD_MESSAGE, text, answer_to if valid_id(answer_to) else None)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)  # NaN and Infinity are no JSON
 
 
 def _unknown(kind: object, answer_to: CommandId | None) -> Bad:

@@ -85,7 +85,7 @@ class Listener:
         now = trio.current_time()
         if now >= self._quiet_until:
             self._quiet_until = now + QUIET
-            log.error("out of file descriptors; %d connections were refused since this was said last", self._refused)
+            log.error("out of file descriptors; connections refused since the last such line: %d", self._refused)
             self._refused = 0
 
     async def _refuse_one(self, listener: trio.abc.Listener[trio.abc.Stream], reserve: int | None) -> int | None:
