@@ -33,6 +33,12 @@ def test_flat_options_reach_their_sections() -> None:
     assert config.limits == Config().limits
 
 
+def test_lists_may_be_written_as_the_documents_write_them() -> None:
+    config = Config.of(trusted_proxies=["10.0.0.0/8", "fd00::/8"], allowed_origins=["https://a.example"])
+    assert config.listen.trusted_proxies == (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("fd00::/8"))
+    assert config.admission.allowed_origins == ("https://a.example",)
+
+
 @pytest.mark.parametrize(
     ("name", "low", "high"),
     [("port", 0, 65535), ("max_attempts", 1, 1_000_000), ("ban_seconds", 0.1, 31_536_000), ("drain_seconds", 0, 3600)],
@@ -66,8 +72,9 @@ def test_bounds_are_included(name: str, low: float, high: float) -> None:
         ("log_level", "INFO"),
         ("allowed_origins", ("",)),
         ("allowed_origins", "https://example.org"),
-        ("trusted_proxies", ("10.0.0.0/8",)),
-        ("trusted_proxies", [ipaddress.ip_network("10.0.0.0/8")]),
+        ("trusted_proxies", "10.0.0.0/8"),
+        ("trusted_proxies", ["10.0.0.1/8"]),
+        ("trusted_proxies", [5]),
     ],
 )
 def test_wrong_value_is_refused_by_name(name: str, value: object) -> None:

@@ -42,9 +42,27 @@ def _checked(must: str, good: Callable[[Any], bool]) -> Callable[[Any, attrs.Att
     return check
 
 
-def _option(default: Any, help: str, must: str, good: Callable[[Any], bool]) -> Any:
+def _option(
+    default: Any, help: str, must: str, good: Callable[[Any], bool], convert: Callable[[Any], Any] | None = None
+) -> Any:
     """Declare one option: `must` completes the sentence "NAME: VALUE must be …"."""
-    return attrs.field(default=default, validator=_checked(must, good), metadata={"help": help, "must": must})
+    metadata = {"help": help, "must": must}
+    return attrs.field(default=default, validator=_checked(must, good), metadata=metadata, converter=convert)
+
+
+def _as_tuple(value: Any) -> Any:
+    """A list is as good as a tuple; what is neither stays as it is, for the check to name it."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _as_networks(value: Any) -> Any:
+    """Networks may be written as text, in a list or a tuple; what is none stays as it is."""
+    if not isinstance(value, list | tuple):
+        return value
+    try:
+        return tuple(ipaddress.ip_network(one) if isinstance(one, str) else one for one in value)
+    except ValueError:
+        return value
 
 
 def _is_int(value: Any) -> bool:
@@ -82,6 +100,7 @@ def _networks(help: str) -> Any:
             isinstance(value, tuple)
             and all(isinstance(net, ipaddress.IPv4Network | ipaddress.IPv6Network) for net in value)
         ),
+        _as_networks,
     )
 
 
@@ -118,6 +137,7 @@ class Admission:
         "the default is * in development and none in production",
         "non-empty patterns such as https://*.example.org",
         _is_pattern_list,
+        _as_tuple,
     )
     max_attempts: int = whole(20, 1, 1_000_000, "connection attempts of one address in attempt_window")
     attempt_window: float = number(15, 0.1, 86_400, "seconds over which attempts are counted")
@@ -209,7 +229,7 @@ class Config:
 
     @classmethod
     def of(cls, **options: Any) -> Config:
-        """Build a `Config` from flat options, the rest by default.
+        """Build a `Config` from flat options, the rest by default. A list is a list, of texts: `["10.0.0.0/8"]`.
 
         Raises:
             ConfigError: an unknown option, or a value outside its bounds.

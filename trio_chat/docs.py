@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from trio_chat import schema
 from trio_chat.config import OPTIONS
@@ -105,9 +106,19 @@ def _fields(message: type[Command | Event]) -> str:
         if field.name == "id" and issubclass(message, Command):
             continue
         default = "" if field.default is None else f" = {json.dumps(field.default)}"
-        must = f": {field.must}" if field.must else ""
+        must = f": {field.must or _kind(field.schema)}"
         written.append(f"`{field.name}`{must}" if field.required else f"[`{field.name}`{default}{must}]")
     return "; ".join(written)
+
+
+def _kind(schema: dict[str, Any]) -> str:
+    """A JSON Schema in words."""
+    kinds = {"string": "a string", "integer": "an integer", "number": "a number", "boolean": "true or false"}
+    if schema.get("type") == "array":
+        return "an array"
+    if "anyOf" in schema:
+        return " or ".join(_kind(one) for one in schema["anyOf"])
+    return kinds.get(schema.get("type", ""), "an object")
 
 
 def _errors() -> str:

@@ -9,6 +9,7 @@ from trio_chat.core.effects import Admit, Admitted, Banned, ConnId, Effect, Note
 from trio_chat.core.limits import Deadlines, Window
 
 CROWDED_RETRY = 10.0  # seconds after which an address with too many connections may ask again
+ORIGIN_CHARS = 100  # of a refused origin that are logged
 FULL_RETRY = 5.0  # seconds after which a full server may be asked again
 
 
@@ -40,7 +41,9 @@ class Gate:
                 retry_after = self._config.ban_seconds
                 return [*effects, Refused(ask.conn, 429, "Too many connection attempts", retry_after)]
         if not self._origin_allowed(ask):
-            return [Refused(ask.conn, 403, "This origin is not allowed")]
+            told = "%s refused: the origin %r is not allowed (allowed_origins)"
+            note = Note(told, (ask.address, (ask.origin or "")[:ORIGIN_CHARS]), warning=True)
+            return [note, Refused(ask.conn, 403, "This origin is not allowed")]
         if len(self._open) >= self._config.max_connections:
             return [Refused(ask.conn, 503, "The server is full", FULL_RETRY)]
         if not ask.trusted and self._per_address.get(ask.address, 0) >= self._config.max_connections_per_address:

@@ -63,7 +63,8 @@ def turn_away(
     """Refuse a first frame, and close."""
     _settle(chat, connection)
     connection.cut = True
-    return [refuse(connection.id, request, code, content, retry_after=retry_after), Cut(connection.id, close)]
+    note = Note("connection %d from %s turned away: %s", (connection.id, connection.address, code.value))
+    return [refuse(connection.id, request, code, content, retry_after=retry_after), Cut(connection.id, close), note]
 
 
 def _probe(chat: Chat, connection: Connection, asking: Asking, now: Now) -> list[Effect]:
@@ -203,7 +204,9 @@ def cut(chat: Chat, conn: ConnId, code: Close, now: Now) -> list[Effect]:
     session = connection.session
     if session is not None:
         session.cut = None if code == Close.REPLACED else code
-        effects += _lose(chat, session, now, ends=ends_session(None, code))
+        effects += _lose(chat, session, now, None, code)
+    else:
+        effects.append(Note("connection %d %s", (conn, _why(None, code))))
     return effects
 
 
@@ -217,7 +220,7 @@ def ending(chat: Chat, connection: Connection, ended: Ending | Disconnected, now
     if session is None:
         return []
     session.cut = ended.cut
-    effects = _lose(chat, session, now, ends=ends_session(ended.code, ended.cut))
+    effects = _lose(chat, session, now, ended.code, ended.cut)
     for asker, asked in _askers(chat, session.user):
         effects += connect(chat, asker, asked, now)
     return effects
@@ -236,21 +239,31 @@ def disconnected(chat: Chat, connection: Connection, ended: Disconnected, now: N
     return effects
 
 
-def _lose(chat: Chat, session: Session, now: Now, *, ends: bool) -> list[Effect]:
+def _why(code: int | None, cut: Close | None) -> str:
+    """The end of a connection, for the operator's log."""
+    if cut is not None:
+        return f"cut: {int(cut)} {cut.reason}"
+    return "lost" if code is None else f"closed by its client: {code}"
+
+
+def _lose(chat: Chat, session: Session, now: Now, code: int | None, cut: Close | None) -> list[Effect]:
     """The session's connection is gone."""
     conn, user = session.conn, session.user
     assert conn is not None
+    ends = ends_session(code, cut)
+    how = "left" if ends else "is replaced" if cut == Close.REPLACED else "detached"
+    note = Note("%s %s, connection %d %s", (user.name.text, how, conn, _why(code, cut)))
     for room in user.everywhere():
         session.positions[room.key] = room.detach(conn)
     session.conn = None
     if ends:
-        return end(chat, session, now)
+        return [note, *end(chat, session, now)]
     chat.detached.set(session, now.mono)
     if not user.conns:
         for room in user.rooms.values():
             room.present.remove(user)
             chat.tell(room, user, now.mono, joined=False)
-    return [Note("%s detached", (user.name.text,))]
+    return [note]
 
 
 def end(chat: Chat, session: Session, now: Now) -> list[Effect]:
@@ -258,7 +271,7 @@ def end(chat: Chat, session: Session, now: Now) -> list[Effect]:
     user = session.user
     chat.detached.discard(session)
     chat.people.end(session)
-    effects: list[Effect] = [Note("%s left", (user.name.text,))]
+    effects: list[Effect] = []
     if user.sessions:
         return effects
     for room in list(user.rooms.values()):

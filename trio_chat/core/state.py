@@ -220,8 +220,7 @@ class ChatState:
         return self._cut(request.conn, Close.UNAVAILABLE, now)
 
     def _cut(self, conn: ConnId, code: Close, now: Now) -> list[Effect]:
-        note = Note("connection %d cut: %d %s", (conn, int(code), code.reason))
-        return [note, *connecting.cut(self.chat, conn, code, now)]
+        return connecting.cut(self.chat, conn, code, now)
 
     def _tick(self, now: Now) -> list[Effect]:
         """Do all that is due."""
@@ -235,6 +234,7 @@ class ChatState:
             effects += connecting.connect(chat, connection, connection.asking.request, now)
         effects += self._unqueue(now)
         for session in chat.detached.pop(now.mono):
+            effects.append(Note("%s left: nobody came back", (session.user.name.text,)))
             effects += connecting.end(chat, session, now)
         for room in chat.stirred.pop(now.mono):
             effects += tell_news(chat, room, now)
@@ -262,7 +262,7 @@ class ChatState:
             retry_after=DRAIN_RETRY,
             jitter=round(max(1.0, len(conns) / COMEBACKS_PER_SECOND), 3),
         )
-        effects: list[Effect] = [Note("draining %d connections within %g s", (len(conns), given.seconds))]
+        effects: list[Effect] = [Note("draining: %d connections are told, and closed in batches", (len(conns),))]
         if to:
             effects.append(Deliver(to, told))
         for conn in conns:

@@ -15,7 +15,7 @@ To end: stop accepting, drain the connections under one deadline, cancel what is
 
 from __future__ import annotations
 
-import secrets as random
+import secrets as chance
 import time
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
@@ -66,7 +66,7 @@ async def serve(
     if listeners is None:
         listeners = await trio.open_tcp_listeners(config.listen.port, host=config.listen.host, backlog=BACKLOG)
     state = ChatState(
-        secrets=secrets or Secrets(boot=random.token_hex(4), ticket_key=random.token_bytes(32)),
+        secrets=secrets or Secrets(boot=chance.token_hex(4), ticket_key=chance.token_bytes(32)),
         admission=config.admission,
         limits=config.limits,
         history=config.history,

@@ -35,7 +35,7 @@ class Doors:
         self._forwarded = Forwarded(config.listen.trusted_proxies)
 
     async def serve(self, stream: trio.abc.Stream) -> None:
-        """Serve one peer until it is gone; a bug in it ends here, with it. Cancelled: it is closed in its own time."""
+        """Serve one peer until it is gone; a bug ends here, with it. Cancelled: an upgraded one is told (4001)."""
         wire = wire_of(stream)
         try:
             await self._requests(wire, peer_of(stream))
@@ -142,7 +142,10 @@ def _refusal(refused: Refused) -> http.HttpError:
 
 
 async def _linger(wire: Wire) -> None:
-    """Let the peer read the last answer: a socket that goes with bytes unread takes them along. Cancelled: it may."""
+    """Let the peer read the last answer: a socket that goes with bytes unread takes them along.
+
+    Cancelled: the peer may see the connection break instead.
+    """
     with trio.move_on_after(LINGER):
         await wire.send_eof()
         while await wire.receive():
