@@ -14,6 +14,7 @@ from trio_chat.core.membership import become_member
 from trio_chat.core.messages import (
     Ack,
     Command,
+    Error,
     GetHistory,
     Join,
     Leave,
@@ -163,6 +164,32 @@ class TestJoin:
         become_member(driver.state.chat, user, room, driver.now)
         assert len(room.present) == 0
         assert user.sessions[0].positions["alice"] == 0
+
+
+class TestDeserted:
+    """A room that nobody is in is kept as long as its entries are, and no longer: else `max_rooms` would fill up."""
+
+    def test_it_is_closed_when_its_last_entry_expires(self) -> None:
+        driver = Driver(history_days=1)
+        alice, bob = driver.connect("alice"), driver.connect("bob")
+        alice.send(Message(content="hello", room="den"))
+        alice.send(Leave(room="den"))
+        driver.advance(86_399)
+        assert driver.state.chat.rooms.get("den") is not None
+        driver.advance(1)
+        assert driver.state.chat.rooms.get("den") is None
+        bob.send(GetHistory(room="den"))
+        assert bob.of(Error)[-1].code == "no_such_room"
+
+    def test_who_joins_in_time_keeps_it(self) -> None:
+        driver = Driver(history_days=1)
+        alice, bob = driver.connect("alice"), driver.connect("bob")
+        alice.send(Message(content="hello", room="den"))
+        alice.send(Leave(room="den"))
+        driver.advance(80_000)
+        bob.send(Join(room="den"))
+        driver.advance(80_000)
+        assert driver.state.chat.rooms.get("den") is not None
 
 
 class TestLeave:

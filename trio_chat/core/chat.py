@@ -18,6 +18,7 @@ from trio_chat.core.rooms import Room, Rooms, talk_key
 from trio_chat.core.sessions import Asking, Connection, People, Session, User
 
 GENERAL = "general"
+DAY = 86_400.0  # seconds
 PROBE_SECONDS = 2.0  # for a live guest to show life, when another asks for the name (PROTOCOL, "Who is who")
 RECONNECT = {"base": 1.0, "max": 30.0, "jitter": 1.0}  # seconds; what a client is told to back off by
 
@@ -54,6 +55,7 @@ class Chat:
         self.connecting: Deadlines[ConnId] = Deadlines(connect_timeout)
         self.probing: Deadlines[ConnId] = Deadlines(PROBE_SECONDS)
         self.detached: Deadlines[Session] = Deadlines(history.resume_window)
+        self.deserted: Deadlines[Room] = Deadlines(history.history_days * DAY)  # without members, but with entries
         self.stirred: Deadlines[Room] = Deadlines(limits.presence_interval)
 
     def tell(self, room: Room, user: User, now: float, *, joined: bool) -> None:

@@ -44,6 +44,7 @@ def become_member(chat: Chat, user: User, room: Room, now: Now) -> None:
     """Add the user, and let the user's live connections hear of the room from now on."""
     room.members[user.id] = user
     user.rooms[room.key] = room
+    chat.deserted.discard(room)
     for session in user.sessions:
         if session.conn is not None:
             room.attach(session)
@@ -118,13 +119,15 @@ def leave(chat: Chat, session: Session, conn: ConnId, request: Leave, now: Now) 
 
 
 def quit_room(chat: Chat, user: User, room: Room, now: Now) -> list[Effect]:
-    """Take the user out; a room without members and entries is closed."""
+    """Take the user out; a room without members and entries is closed, and one with entries when the last expires."""
     del room.members[user.id]
     del user.rooms[room.key]
     for session in user.sessions:
         session.positions.pop(room.key, None)
     if room.present.remove(user):
         chat.tell(room, user, now.mono, joined=False)
+    if not room.members and room is not chat.general:
+        chat.deserted.set(room, now.mono)
     return close_if_empty(chat, room)
 
 
@@ -132,8 +135,14 @@ def close_if_empty(chat: Chat, room: Room) -> list[Effect]:
     """Close a room that nobody and nothing is in; `general` stays."""
     if room is chat.general or not room.empty():
         return []
+    return close(chat, room)
+
+
+def close(chat: Chat, room: Room) -> list[Effect]:
+    """Close a room without members: nothing of it is left."""
     chat.rooms.close(room)
     chat.stirred.discard(room)
+    chat.deserted.discard(room)
     return [Forget(room.key, room.epoch)]
 
 

@@ -36,7 +36,7 @@ from trio_chat.core.effects import (
 )
 from trio_chat.core.errors import Close, ErrorCode
 from trio_chat.core.limits import TokenBucket, Window
-from trio_chat.core.membership import tell_news
+from trio_chat.core.membership import close, tell_news
 from trio_chat.core.messages import Bad, Connect, System, timestamp
 from trio_chat.core.sessions import Connection
 
@@ -121,6 +121,7 @@ class ChatState:
             chat.probing.next(),
             chat.detached.next(),
             chat.stirred.next(),
+            chat.deserted.next(),
             chat.gate.next_due(),
             self._drain_next,
         )
@@ -238,6 +239,8 @@ class ChatState:
             effects += connecting.end(chat, session, now)
         for room in chat.stirred.pop(now.mono):
             effects += tell_news(chat, room, now)
+        for room in chat.deserted.pop(now.mono):
+            effects += close(chat, room)
         if self._drain_next is not None and now.mono >= self._drain_next:
             effects += self._drain_some(now)
         return effects
