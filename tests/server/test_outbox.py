@@ -183,6 +183,20 @@ def test_a_farewell_that_drops_ends_the_frame_that_was_begun() -> None:
     assert bytes(made.outbox.wrote(3)) == b"bye"
 
 
+def test_nothing_comes_behind_a_close_frame_and_all_before_it_does() -> None:
+    """RFC 6455 section 5.5.1; a broker that delivers meanwhile knows nothing of the close yet."""
+    made = box(2)
+    made.outbox.put(Frame(b"first"))
+    made.outbox.flush()
+    made.outbox.put(Frame(b"close"))
+    made.outbox.end()
+    assert made.outbox.put(Frame(b"late"))
+    made.outbox.flush()
+    assert bytes(made.outbox.wrote(3)) == b"close"
+    assert bytes(made.outbox.farewell(b"")) == b"close"
+    assert bytes(made.outbox.wrote(5)) == b""
+
+
 def test_what_is_dropped_counts_no_longer_though_it_is_still_being_written() -> None:
     """Else its connection would have others cut for the room it takes."""
     made = box(2)

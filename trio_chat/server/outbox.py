@@ -102,7 +102,7 @@ class Outbox:
 
     def flush(self) -> None:
         """Write all that waits, if nothing earlier is still being written. Never blocks, never raises."""
-        if self._ended or not self._queue:
+        if not self._queue:
             return
         if self._left:
             self._account()
@@ -150,6 +150,10 @@ class Outbox:
         now = 0 if self._dropped else self.waiting
         self._buffered.bytes += now - self._accounted
         self._accounted = now
+
+    def end(self) -> None:
+        """A close frame was put in: RFC 6455 section 5.5.1 wants nothing behind it. What waits is still written."""
+        self._ended = True
 
     def farewell(self, last: bytes, *, drop: bool = False) -> memoryview:
         """Take no more after `last`; `drop` what was not begun. Returns what is to be written first, then `wrote`."""

@@ -225,6 +225,8 @@ class Transport(trio.abc.Stream):
             self.close_sent = True
         self.upgraded = True
         self.queue(bytes(data))
+        if self.close_sent:
+            self._outbox.end()
 
     def queue(self, whole: bytes) -> None:
         """Put one whole frame into the outbox. Never blocks."""
