@@ -194,6 +194,26 @@ class Peer:
         return await self.event("system", event="welcome")
 
 
+class OneWay:
+    """A wire that an outbox writes to at once: whoever waits for it, reads or closes it asks too much."""
+
+    def try_send(self, data: bytes | memoryview) -> int:
+        """A subclass says how much it takes."""
+        raise NotImplementedError
+
+    async def send(self, data: bytes | memoryview) -> int:
+        raise NotImplementedError
+
+    async def receive(self, max_bytes: int = 1) -> bytes:
+        raise NotImplementedError
+
+    async def send_eof(self) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+
 class MemoryListener(trio.abc.Listener[trio.abc.Stream]):
     """Accepts what `connect` makes."""
 

@@ -34,11 +34,11 @@ from trio_chat.server import broker as module
 from trio_chat.server.broker import ADMISSIONS, ADMISSIONS_A_TURN, COMMANDS_A_TURN, INBOX, Broker
 from trio_chat.server.outbox import Frame, Outbox
 
-from .harness import PING, House, Peer, command, frame, fresh_state, house, stop_turns, took, upgrade
+from .harness import PING, House, OneWay, Peer, command, frame, fresh_state, house, stop_turns, took, upgrade
 
 
 @attrs.define(eq=False)
-class Wire:
+class Wire(OneWay):
     """Takes all, or nothing."""
 
     takes: bool = True
@@ -49,18 +49,6 @@ class Wire:
             return 0
         self.writes.append(bytes(data))
         return len(data)
-
-    async def send(self, data: bytes | memoryview) -> int:
-        raise NotImplementedError
-
-    async def receive(self, max_bytes: int = 1) -> bytes:
-        raise NotImplementedError
-
-    async def send_eof(self) -> None:
-        raise NotImplementedError
-
-    def close(self) -> None:
-        raise NotImplementedError
 
 
 @attrs.define(eq=False)

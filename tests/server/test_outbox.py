@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from trio_chat.server.outbox import Buffered, Frame, Outbox
 
+from .harness import OneWay
+
 
 @attrs.define
-class Wire:
+class Wire(OneWay):
     """Takes as many bytes a call as it is told to; at the end of that, none."""
 
     takes: Iterator[int] = attrs.field(factory=lambda: iter(()))
@@ -29,18 +31,6 @@ class Wire:
         count = min(next(self.takes, 0), len(data))
         self.written += bytes(data[:count])
         return count
-
-    async def send(self, data: bytes | memoryview) -> int:
-        raise NotImplementedError
-
-    async def receive(self, max_bytes: int = 1) -> bytes:
-        raise NotImplementedError
-
-    async def send_eof(self) -> None:
-        raise NotImplementedError
-
-    def close(self) -> None:
-        raise NotImplementedError
 
 
 @attrs.define
