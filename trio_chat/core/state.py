@@ -16,7 +16,6 @@ from trio_chat.core.effects import (
     Alive,
     Attempted,
     Committed,
-    ConnId,
     Deliver,
     Disconnected,
     Drain,
@@ -198,17 +197,17 @@ class ChatState:
     def _bad(self, connection: Connection, command: Bad, now: Now) -> list[Effect]:
         effects: list[Effect] = [refuse(connection.id, command, command.code, command.content)]
         if command.code is ErrorCode.UNSUPPORTED_DATA:
-            return effects + self._cut(connection.id, Close.UNSUPPORTED_DATA, now)
+            return effects + connecting.cut(self.chat, connection.id, Close.UNSUPPORTED_DATA, now)
         if command.code is not ErrorCode.TOO_LARGE:
             connection.malformed += 1
         if connection.malformed >= MALFORMED_IN_A_ROW:
-            effects += self._cut(connection.id, Close.BAD_INPUT, now)
+            effects += connecting.cut(self.chat, connection.id, Close.BAD_INPUT, now)
         return effects
 
     def _limited(self, connection: Connection, given: Received, wait: float, now: Now) -> list[Effect]:
         effects: list[Effect] = [refuse(given.conn, given.command, ErrorCode.RATE_LIMITED, retry_after=wait)]
         if not connection.limited.hit(now.mono):
-            effects += self._cut(given.conn, Close.FLOODING, now)
+            effects += connecting.cut(self.chat, given.conn, Close.FLOODING, now)
         return effects
 
     def _unread(self, given: Stale | Failed, request: Read, now: Now) -> list[Effect]:
@@ -218,17 +217,14 @@ class ChatState:
         room = self.chat.rooms.get(request.room)
         if room is None or not history.awaits(room, request):
             return []
-        return self._cut(request.conn, Close.UNAVAILABLE, now)
-
-    def _cut(self, conn: ConnId, code: Close, now: Now) -> list[Effect]:
-        return connecting.cut(self.chat, conn, code, now)
+        return connecting.cut(self.chat, request.conn, Close.UNAVAILABLE, now)
 
     def _tick(self, now: Now) -> list[Effect]:
         """Do all that is due."""
         chat = self.chat
         effects = chat.gate.tick(now.mono)
         for conn in chat.connecting.pop(now.mono):
-            effects += self._cut(conn, Close.CONNECT_TIMEOUT, now)
+            effects += connecting.cut(self.chat, conn, Close.CONNECT_TIMEOUT, now)
         for conn in chat.probing.pop(now.mono):
             connection = chat.conns[conn]
             assert connection.asking is not None
