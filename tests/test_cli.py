@@ -24,7 +24,8 @@ PATIENCE = 30  # seconds until a process that hangs fails its test
 
 
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)  # where the default log would be made
     for name in list(os.environ):
         if name.startswith("TRIO_CHAT_") or name in ("PORT", "ENVIRONMENT"):
             monkeypatch.delenv(name)
@@ -69,17 +70,29 @@ def test_module_is_the_script() -> None:
         (["--no-log"], "Unknown option: --no-log. Did you mean --log?"),
         (["--port"], "Parameter --port requires an argument."),
         (["--port", "1", "--port", "2"], "Parameter --port specified multiple times."),
-        (["sevre"], "'sevre': no such command or argument. The command comes first: serve, check-config, schema."),
+        (
+            ["sevre"],
+            "'sevre': no such command or argument. The command comes first: serve, check-config, schema, log.",
+        ),
         (
             ["serve", "a\nb"],
-            "'a\\nb': no such command or argument. The command comes first: serve, check-config, schema.",
+            "'a\\nb': no such command or argument. The command comes first: serve, check-config, schema, log.",
         ),
         (["--a\nb"], "Unknown option: --a\\nb."),
         (
             ["--config", "/nowhere"],
             "--config: '/nowhere' must be a TOML file that can be read (No such file or directory)",
         ),
-        (["check-config", "--log", "tape"], "--log: 'tape' must be memory (the durable kinds are not built yet)"),
+        (["check-config", "--log", "tape"], "--log: 'tape' must be memory or sqlite:PATH"),
+        (
+            ["log", "chekc"],
+            'Unknown command "chekc". Did you mean "check"? Available commands: check, stats, export, import, backup.',
+        ),
+        (["log", "check"], 'Command "log check" parameter PATH requires an argument.'),
+        (["log", "backup", "chat.db"], 'Command "log backup" parameter DEST requires an argument.'),
+        (["log", "export", "chat.db", "--rom", "x"], "Unknown option: --rom. Did you mean --room?"),
+        (["log", "stats", "chat.db", "--rooms", "x"], 'Invalid value for --rooms: unable to convert "x" into int.'),
+        (["log", "stats", "sqlite:"], "'sqlite:' must be the path of a file"),
     ],
 )
 def test_mistake_is_one_line_and_exit_code_2(
@@ -104,6 +117,13 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str], monkeypatch
     out = capsys.readouterr().out
     assert [name for name in OPTIONS if f"{flag(name)} " not in out] == []
     assert "Did you mean" not in out
+
+
+def test_help_names_every_tool_for_log_files(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["log"]) == cli.main(["log", "--help"]) == 0
+    out, err = capsys.readouterr()
+    assert all(f" {name} " in out for name in ("check", "stats", "export", "import", "backup"))
+    assert err == ""
 
 
 def test_check_config_prints_a_file_that_configures_the_same(

@@ -7,8 +7,8 @@ import logging
 import signal
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
-import attrs
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
@@ -155,7 +155,7 @@ def test_addresses_are_announced_as_urls(
 
 
 def test_what_is_lost_or_open_is_a_warning(said: list[tuple[str, str]]) -> None:
-    announce(Config(), [("127.0.0.1", 1)])
+    announce(Config.of(log="memory"), [("127.0.0.1", 1)])
     assert [message.split(";")[0] for level, message in said if level == "WARNING"] == [
         "log: memory",
         "environment: development",
@@ -168,7 +168,5 @@ def test_production_without_origins_is_no_warning(said: list[tuple[str, str]]) -
 
 
 def test_log_that_outlives_the_process_is_no_warning(said: list[tuple[str, str]]) -> None:
-    with attrs.validators.disabled():  # no such kind can be configured yet
-        config = Config.of(log="sqlite:chat.db")
-    announce(config, [("127.0.0.1", 1)])
-    assert ("INFO", "log: sqlite:chat.db") in said
+    announce(Config.of(log="sqlite:chat.db"), [("127.0.0.1", 1)])
+    assert ("INFO", f"log: {Path.cwd()}/chat.db") in said

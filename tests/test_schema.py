@@ -10,7 +10,8 @@ import pytest
 
 from trio_chat.cli import main
 from trio_chat.core.codec import Decoder, as_json_object
-from trio_chat.core.messages import COMMANDS, Ack, Bad, Error, HistoryPage, Posted, TypingShown
+from trio_chat.core.events import Ack, Error, HistoryPage, Posted, TypingShown
+from trio_chat.core.messages import COMMANDS, Bad
 from trio_chat.schema import fields_of, json_schema
 
 decode = Decoder(content_chars=1000, message_bytes=100_000).decode

@@ -24,6 +24,10 @@ class Roll(Command):
     sides: int = 6
 
 
+COMMANDS += (Roll,)
+'''
+EVENTS = '''
+
 @attrs.frozen(kw_only=True)
 class Rolled(Event):
     """A die was rolled."""
@@ -33,14 +37,13 @@ class Rolled(Event):
     id: CommandId | None = None
 
 
-COMMANDS += (Roll,)
 EVENTS += (Rolled,)
 '''
 HANDLER = '''
 
 def roll(chat: Chat, session: Session, conn: ConnId, request: "messages.Roll", now: Now) -> list[Effect]:
     """Answer with the die."""
-    return [Reply(conn, messages.Rolled(sides=request.sides, id=request.id))]
+    return [Reply(conn, events.Rolled(sides=request.sides, id=request.id))]
 '''
 DRIVE = """
 from trio_chat import docs
@@ -79,8 +82,10 @@ def test_a_new_command_is_five_steps(tmp_path: Path) -> None:
     core = tmp_path / "trio_chat" / "core"
     with (core / "messages.py").open("a", encoding="utf-8") as file:
         file.write(MESSAGES)
+    with (core / "events.py").open("a", encoding="utf-8") as file:
+        file.write(EVENTS)
     with (core / "posting.py").open("a", encoding="utf-8") as file:
-        file.write("\n\nfrom trio_chat.core import messages\n" + HANDLER)
+        file.write("\n\nfrom trio_chat.core import events, messages\n" + HANDLER)
     table = core / "commands.py"
     text = table.read_text(encoding="utf-8")
     row = "    messages.Ping: posting.ping,\n"

@@ -1,7 +1,7 @@
 """The command line: `trio-chat` or `python -m trio_chat`, which serves unless told otherwise.
 
-Exit codes: 0 success; 1 output that cannot be written; 2 a wrong option or value, with one line on stderr that names
-it; 130 stopped by Ctrl-C, or by a second signal before the drain was over.
+Exit codes: 0 success; 1 output that cannot be written, or a finding of `log`; 2 a wrong option or value, with one line
+on stderr that names it; 130 stopped by Ctrl-C, or by a second signal before the drain was over.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ import attrs
 from cyclopts import App, CycloptsError, Group, Parameter, UnusedCliTokensError
 
 import trio_chat
+from trio_chat.cli_log import build_log
 from trio_chat.config import OPTIONS, Config, ConfigError
+from trio_chat.log import LogError
 from trio_chat.schema import json_schema
 from trio_chat.settings import Settings, flag, is_list, load, toml
 
@@ -54,6 +56,7 @@ def build() -> App:
     app.command(_with_options(serve), name="serve")
     app.command(_with_options(check_config), name="check-config")
     app.command(print_schema, name="schema")
+    app.command(build_log())
     return app
 
 
@@ -133,10 +136,12 @@ def _command_line(argv: Sequence[str]) -> int:
         return code
     except UnusedCliTokensError as error:
         stray = error.unused_tokens[0] if error.unused_tokens else ""
-        return _fail(f"{stray!r}: no such command or argument. The command comes first: serve, check-config, schema.")
+        return _fail(
+            f"{stray!r}: no such command or argument. The command comes first: serve, check-config, schema, log."
+        )
     except CycloptsError as error:
         return _fail(repr(str(error))[1:-1])
-    except ConfigError as error:
+    except (ConfigError, LogError) as error:
         return _fail(str(error))
     except OSError as error:  # of stdout only: what goes wrong in the server comes as a group
         return 1 if isinstance(error, BrokenPipeError) else _fail(f"stdout: {error.strerror}", 1)

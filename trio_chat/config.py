@@ -8,13 +8,16 @@ Reading flags, environment and files is the work of `trio_chat.settings`; here i
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
 
 import attrs
 
 Net: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 MiB = 1024 * 1024
+_LOG = re.compile(r"memory|sqlite:[^\0]+")
 
 
 class ConfigError(ValueError):
@@ -189,15 +192,26 @@ class History:
     """What is kept, and for how long."""
 
     log: str = _option(
-        "memory",
-        "where entries are kept; memory ends with the process",
-        "memory (the durable kinds are not built yet)",
-        lambda value: value == "memory",
+        "sqlite:trio_chat.db",
+        "where entries are kept: memory, which ends with the process, or sqlite:PATH",
+        "memory or sqlite:PATH",
+        lambda value: isinstance(value, str) and _LOG.fullmatch(value) is not None,
     )
+    log_sync: str = choice("normal", ("normal", "full"), "full: what is acked survives a power cut, too; slower")
     history_limit: int = whole(10_000, 1, 100_000_000, "entries kept of each room")
     history_days: float = number(30, 0.001, 36_500, "days that an entry is kept")
     resume_window: float = number(600, 0, 31_536_000, "seconds for which a lost session can be resumed")
     dedupe_window: float = number(600, 0, 31_536_000, "seconds for which a message's key is remembered")
+
+    @property
+    def log_path(self) -> Path | None:
+        """The log file; None: there is none."""
+        return Path(self.log.removeprefix("sqlite:")) if self.log.startswith("sqlite:") else None
+
+    @property
+    def sync(self) -> Literal["normal", "full"]:
+        """`log_sync`, as its type."""
+        return "full" if self.log_sync == "full" else "normal"
 
 
 @attrs.frozen(kw_only=True)

@@ -13,7 +13,8 @@ from typing import Any
 from trio_chat import schema
 from trio_chat.config import OPTIONS
 from trio_chat.core.errors import Close, ErrorCode
-from trio_chat.core.messages import COMMANDS, EVENTS, Command, Event
+from trio_chat.core.events import EVENTS, Event
+from trio_chat.core.messages import COMMANDS, Command
 from trio_chat.settings import flag, toml, variable
 
 SOURCE = Path(__file__).parent

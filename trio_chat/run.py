@@ -11,13 +11,14 @@ import logging
 import signal
 import socket
 from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import trio
 
 import trio_chat
 from trio_chat import logs
 from trio_chat.config import Config, ConfigError
+from trio_chat.log import LogError
 from trio_chat.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 STOPPED_AT_ONCE = 130  # exit code after a second signal; 0 after a clean drain
 
 Address = tuple[str, int]
+Failure = TypeVar("Failure", OSError | UnicodeError, LogError)
 
 
 class Serve(Protocol):
@@ -40,7 +42,8 @@ def run(settings: Settings) -> int:
     """Serve until a signal, and return the exit code: 0 after a drain, 130 if a second signal cut it short.
 
     Raises:
-        ConfigError: the configured address cannot be listened on. Nothing has been logged then.
+        ConfigError: the configured address cannot be listened on.
+        LogError: the configured log cannot be opened.
     """
     logs.configure(settings.config.logging)
     return trio.run(supervise, settings, trio_chat.serve)
@@ -51,6 +54,7 @@ async def supervise(settings: Settings, serve: Serve) -> int:
     config = settings.config
     stop = trio.Event()
     refused: OSError | UnicodeError | None = None
+    unlogged: LogError | None = None
 
     async def serving(*, task_status: trio.TaskStatus[list[Address]]) -> None:
         await serve(config, stop=stop, task_status=task_status)
@@ -64,6 +68,11 @@ async def supervise(settings: Settings, serve: Serve) -> int:
             except* (OSError, UnicodeError) as group:
                 refused = _first(group)
                 nursery.cancel_scope.cancel()
+            except* LogError as group:
+                unlogged = _first(group)
+                nursery.cancel_scope.cancel()
+    if unlogged is not None:
+        raise LogError(f"{settings.typed('log')}: {unlogged}")
     if refused is not None:
         raise cannot_listen(settings, refused)
     if everything.cancelled_caught:
@@ -89,10 +98,10 @@ def announce(config: Config, addresses: list[Address]) -> None:
     log.info("trio_chat %s", trio_chat.__version__)
     for place in dict.fromkeys(_place(address) for address in addresses):
         log.info("listening on http://%s/ and ws://%s/ws", place, place)
-    if config.history.log == "memory":
+    if config.history.log_path is None:
         log.warning("log: memory; messages end with the process")
     else:
-        log.info("log: %s", config.history.log)
+        log.info("log: %s", config.history.log_path.absolute())
     environment = config.admission.environment
     if "*" in config.admission.origins:
         log.warning("environment: %s; any origin is admitted, which is insecure in production", environment)
@@ -108,7 +117,7 @@ def _place(address: Address) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _first(group: BaseExceptionGroup[OSError | UnicodeError]) -> OSError | UnicodeError:
+def _first(group: BaseExceptionGroup[Failure]) -> Failure:
     error = group.exceptions[0]
     return _first(error) if isinstance(error, BaseExceptionGroup) else error
 

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import attrs
 
 from trio_chat.core.errors import Close, ErrorCode
-from trio_chat.core.messages import COMMANDS, EVENTS, Command, Event, Position, Resume, Rule
+from trio_chat.core.events import EVENTS, Event
+from trio_chat.core.messages import COMMANDS, Command, Position, Resume, Rule
 
 _SIMPLE = {str: "string", int: "integer", float: "number", bool: "boolean"}
 _ID = {

@@ -5,7 +5,7 @@ Of every frame the driver checks that it is no larger than `max_message_bytes`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, TypeVar
 
 import attrs
@@ -18,13 +18,16 @@ from trio_chat.core.effects import (
     Admitted,
     Append,
     Banned,
+    Committed,
     ConnId,
     Cut,
     Deliver,
+    Discard,
     Disconnected,
     Effect,
     Forget,
     Input,
+    Keep,
     Note,
     Now,
     Probe,
@@ -32,10 +35,14 @@ from trio_chat.core.effects import (
     Received,
     Refused,
     Reply,
+    Request,
+    Search,
     Tick,
 )
 from trio_chat.core.errors import Close
-from trio_chat.core.messages import Ack, Command, Connect, Error, Event, Position, Posted, Resume, System, Welcome
+from trio_chat.core.events import Ack, Error, Event, Posted, System, Welcome
+from trio_chat.core.messages import Command, Connect, Position, Resume
+from trio_chat.core.records import Record, Restored, Span
 from trio_chat.core.state import ChatState
 from trio_chat.log.memory import MemoryLog
 
@@ -43,23 +50,23 @@ Kind = TypeVar("Kind", bound=Event)
 START = Now(1000.0, 1_767_225_600.0)  # 2026-01-01T00:00:00Z
 
 
+class Died(Exception):
+    """The process died in the midst of its effects."""
+
+
 class Driver:
     """A whole chat. `cuts`, `probed`, `banned`, `notes`: what it asked of the server so far.
 
     While `held` is True the log's answers wait for `release`; of connections in `full`, replays wait for `drained`.
+    `kept`: the records that another process would find, after a `crash`. `lifetime`: how many effects are performed
+    before the process dies with `Died`; without end where it is below 0.
     """
 
     def __init__(self, **options: Any) -> None:
         self.config = Config.of(**options)
-        self.state = ChatState(
-            secrets=Secrets(boot="boot", ticket_key=b"k" * 32),
-            admission=self.config.admission,
-            limits=self.config.limits,
-            history=self.config.history,
-            heartbeat=self.config.heartbeat,
-            connect_timeout=self.config.listen.connect_timeout,
-        )
+        self.state = self._state("boot")
         self.log = MemoryLog(self.config.history)
+        self.kept: dict[tuple[str, str], Record] = {}
         self.now = START
         self.effects: list[Effect] = []
         self.inboxes: dict[ConnId, list[Event]] = {}
@@ -69,10 +76,45 @@ class Driver:
         self.notes: list[Note] = []
         self.held = False
         self.full: set[ConnId] = set()
-        self._waiting: list[Append | Read] = []
+        self.lifetime = -1
+        self._waiting: list[Request] = []
         self._replays: list[Read] = []
         self._conns = 0
         self._tokens = 0
+        self._boots = 1
+        self.apply(Restored())
+
+    def _state(self, boot: str) -> ChatState:
+        return ChatState(
+            secrets=Secrets(boot=boot, ticket_key=b"k" * 32),
+            admission=self.config.admission,
+            limits=self.config.limits,
+            history=self.config.history,
+            heartbeat=self.config.heartbeat,
+            connect_timeout=self.config.listen.connect_timeout,
+        )
+
+    def crash(
+        self, *, trusted: bool = True, drop: Collection[str] = (), lost: Collection[tuple[str, str]] = ()
+    ) -> list[Effect]:
+        """The process dies, and another takes over what was kept.
+
+        `drop`: but for records of these kinds; `lost`: and but for these, by kind and key. Where the log is not
+        `trusted`, each room is in a new epoch.
+        """
+        self._boots += 1
+        boot = f"boot{self._boots}"
+        self.state = self._state(boot)
+        self.lifetime = -1
+        self._waiting.clear()
+        self._replays.clear()
+        self.full.clear()
+        if not trusted:
+            for room in self.log._rooms.values():
+                room.epoch = f"{boot}-{room.epoch}"
+        spans = {key: Span(epoch=room.epoch, first=room.first, last=room.last) for key, room in self.log._rooms.items()}
+        self.kept = {name: record for name, record in self.kept.items() if record.kind not in drop and name not in lost}
+        return self.apply(Restored(records=tuple(self.kept.values()), spans=spans, trusted=trusted))
 
     # --- Inputs ---------------------------------------------------------------------------------------------------
 
@@ -160,7 +202,12 @@ class Driver:
         self.now = Now(mono, START.wall + mono - START.mono)
 
     def _apply(self, given: Input) -> None:
+        if isinstance(given, Committed) and given.request.keep is not None:
+            self.kept[given.request.keep.kind, given.request.keep.key] = given.request.keep
         for effect in self.state.apply(given, self.now):
+            if self.lifetime == 0:
+                raise Died
+            self.lifetime -= 1
             self.effects.append(effect)
             self._perform(effect)
 
@@ -171,8 +218,12 @@ class Driver:
                 self._deliver(effect.conns, effect.event)
             case Reply():
                 self._deliver((effect.conn,), effect.event)
-            case Append():
+            case Append() | Search():
                 self._ask(effect)
+            case Keep(record):
+                self.kept[record.kind, record.key] = record
+            case Discard(kind, key):
+                self.kept.pop((kind, key), None)
             case Read():
                 if effect.history:
                     self._ask(effect)
@@ -199,13 +250,13 @@ class Driver:
             if conn not in self.cuts:
                 self.inboxes[conn].append(event)
 
-    def _ask(self, request: Append | Read) -> None:
+    def _ask(self, request: Request) -> None:
         if self.held:
             self._waiting.append(request)
         else:
             self._submit(request)
 
-    def _submit(self, request: Append | Read) -> None:
+    def _submit(self, request: Request) -> None:
         self._apply(self.log.submit(request, self.now))
 
     def _pull(self) -> None:

@@ -12,36 +12,50 @@ from hypothesis import strategies as st
 
 from trio_chat.core.codec import HEADROOM, Decoder, as_json_object, encode, frame, json_size
 from trio_chat.core.errors import ErrorCode
+from trio_chat.core.events import (
+    EVENTS,
+    Ack,
+    Deleted,
+    Edited,
+    Error,
+    Event,
+    HistoryPage,
+    Hit,
+    Pong,
+    Posted,
+    PrivatePosted,
+    Reacted,
+    ReadShown,
+    RoomList,
+    SearchResult,
+    System,
+    TypingShown,
+    UserList,
+    Welcome,
+)
 from trio_chat.core.messages import (
     COMMANDS,
-    EVENTS,
     MAX_ID,
-    Ack,
     Bad,
     Command,
     Connect,
-    Error,
-    Event,
+    Delete,
+    Edit,
+    Find,
     GetHistory,
-    HistoryPage,
     Join,
     Leave,
     ListRooms,
     ListUsers,
+    MarkRead,
     Message,
     Ping,
-    Pong,
     Position,
-    Posted,
     Private,
-    PrivatePosted,
+    React,
     Resume,
-    RoomList,
-    System,
+    SetTopic,
     Typing,
-    TypingShown,
-    UserList,
-    Welcome,
 )
 
 DECODER = Decoder(content_chars=1000, message_bytes=HEADROOM + 4096)
@@ -50,6 +64,8 @@ SHORT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=6
 IDS = st.none() | SHORT | st.integers(0, MAX_ID)
 SEQS = st.integers(1, MAX_ID)
 POSITIONS = st.builds(Position, epoch=TEXT, seq=st.integers(0, MAX_ID))
+EMOJI = st.text(st.sampled_from([*"+👍🏽❤️🇩🇪a"]), min_size=1, max_size=16)
+TOPICS = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), max_size=250)
 CONTENTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200)
 
 
@@ -75,21 +91,41 @@ COMMAND_OF: dict[type[Command], st.SearchStrategy[Command]] = {
         st.builds(GetHistory, id=IDS, room=TEXT, before=maybe(SEQS), limit=st.integers(1, 200)),
         st.builds(GetHistory, id=IDS, room=TEXT, after=maybe(st.integers(0, MAX_ID)), limit=st.integers(1, 200)),
     ),
+    Find: st.builds(
+        Find, id=IDS, query=SHORT, room=maybe(TEXT), limit=st.integers(1, 200), cursor=maybe(SHORT)
+    ),
+    Edit: st.builds(Edit, id=IDS, room=TEXT, seq=SEQS, content=CONTENTS),
+    Delete: st.builds(Delete, id=IDS, room=TEXT, seq=SEQS),
+    React: st.builds(React, id=IDS, room=TEXT, seq=SEQS, emoji=EMOJI, remove=st.booleans()),
+    MarkRead: st.builds(MarkRead, id=IDS, room=TEXT, seq=SEQS),
+    SetTopic: st.builds(SetTopic, id=IDS, room=TEXT, topic=TOPICS),
     ListRooms: st.builds(ListRooms, id=IDS, mine=st.booleans(), limit=st.integers(1, 200), cursor=maybe(SHORT)),
     ListUsers: st.builds(ListUsers, id=IDS, room=TEXT, limit=st.integers(1, 200), cursor=maybe(SHORT)),
 }  # fmt: skip
 NUMBERS = st.integers(0, MAX_ID)
 FLOATS = st.floats(0, 1e6)
-POSTED = st.builds(Posted, content=CONTENTS, sender=TEXT, room=TEXT, timestamp=TEXT, seq=SEQS, reply_to=maybe(SEQS))
+REACTIONS = maybe(
+    st.dictionaries(EMOJI, st.fixed_dictionaries({"count": NUMBERS, "users": st.lists(TEXT, max_size=2)}))
+)
+POSTED = st.builds(
+    Posted, content=CONTENTS, sender=TEXT, room=TEXT, timestamp=TEXT, seq=SEQS, reply_to=maybe(SEQS),
+    edited=maybe(TEXT), reactions=REACTIONS,
+)  # fmt: skip
 PRIVATE_POSTED = st.builds(
     PrivatePosted, from_=TEXT, sender=TEXT, to=TEXT, content=CONTENTS, timestamp=TEXT, seq=SEQS, epoch=TEXT,
-    reply_to=maybe(SEQS),
+    reply_to=maybe(SEQS), edited=maybe(TEXT), reactions=REACTIONS,
 )  # fmt: skip
+REFERS = {"room": TEXT, "seq": SEQS, "of": SEQS, "sender": TEXT, "timestamp": TEXT}
+EDITED = st.builds(Edited, content=maybe(CONTENTS), **REFERS)
+DELETED = st.builds(Deleted, **REFERS)
+REACTED = st.builds(Reacted, emoji=EMOJI, remove=maybe(st.just(True)), **REFERS)
+ENTRIES = POSTED | PRIVATE_POSTED | EDITED | DELETED | REACTED
 EVENT_OF: dict[type[Event], st.SearchStrategy[Event]] = {
     System: st.builds(
         System, content=TEXT, event=TEXT, timestamp=TEXT, room=maybe(TEXT), users=maybe(st.lists(TEXT, max_size=3)),
         count=maybe(NUMBERS), total=maybe(NUMBERS), epoch=maybe(TEXT), first=maybe(NUMBERS), last=maybe(NUMBERS),
-        code=maybe(NUMBERS), reason=maybe(TEXT), retry_after=maybe(FLOATS), jitter=maybe(FLOATS),
+        seq=maybe(SEQS), by=maybe(TEXT), topic=maybe(TEXT), code=maybe(NUMBERS), reason=maybe(TEXT),
+        retry_after=maybe(FLOATS), jitter=maybe(FLOATS),
     ),
     Welcome: st.builds(
         Welcome, content=TEXT, timestamp=TEXT, id=IDS, user=TEXT, session=TEXT, ticket=TEXT, server=TEXT,
@@ -101,6 +137,14 @@ EVENT_OF: dict[type[Event], st.SearchStrategy[Event]] = {
     ),
     Posted: POSTED,
     PrivatePosted: PRIVATE_POSTED,
+    Edited: EDITED,
+    Deleted: DELETED,
+    Reacted: REACTED,
+    ReadShown: st.builds(ReadShown, room=TEXT, seq=SEQS, sender=TEXT, timestamp=TEXT),
+    SearchResult: st.builds(
+        SearchResult, id=IDS, cursor=maybe(TEXT),
+        hits=st.lists(st.builds(Hit, room=TEXT, epoch=TEXT, entry=ENTRIES), max_size=3),
+    ),
     Error: st.builds(Error, content=TEXT, code=TEXT, id=IDS, retry_after=maybe(FLOATS)),
     Pong: st.builds(Pong, timestamp=TEXT, id=IDS),
     TypingShown: st.builds(
@@ -108,7 +152,7 @@ EVENT_OF: dict[type[Event], st.SearchStrategy[Event]] = {
     ),
     Ack: st.builds(Ack, id=NUMBERS | SHORT, seq=maybe(SEQS), room=maybe(TEXT), epoch=maybe(TEXT), last=maybe(NUMBERS)),
     HistoryPage: st.builds(
-        HistoryPage, id=IDS, room=TEXT, epoch=TEXT, entries=st.lists(POSTED | PRIVATE_POSTED, max_size=3),
+        HistoryPage, id=IDS, room=TEXT, epoch=TEXT, entries=st.lists(ENTRIES, max_size=3),
         first=NUMBERS, last=NUMBERS, more=st.booleans(),
     ),
     RoomList: st.builds(RoomList, id=IDS, rooms=st.just([{"room": "r", "last": 0}]), cursor=maybe(TEXT)),
@@ -121,7 +165,7 @@ def vars_of(message: Any) -> list[tuple[str, Any]]:
 
 def written(value: Any) -> Any:
     """The obvious JSON of a message, made without the codec."""
-    if isinstance(value, Command | Event | Position | Resume):
+    if isinstance(value, Command | Event | Position | Resume | Hit):
         fields = {name.rstrip("_"): written(item) for name, item in vars_of(value) if item is not None}
         return {"type": value.type} | fields if isinstance(value, Command | Event) else fields
     if isinstance(value, list):
@@ -295,7 +339,9 @@ def test_unknown_type_is_not_echoed() -> None:
     )
 
 
-@pytest.mark.parametrize("kind", ["search", "edit", "react", "read", "topic", "kick", "register", "refresh", ""])
+@pytest.mark.parametrize(
+    "kind", ["kick", "mute", "room", "invite", "block", "register", "login", "refresh", "password", ""]
+)
 def test_what_is_not_built_is_unknown(kind: str) -> None:
     assert bad(json.dumps({"type": kind})).code is ErrorCode.UNKNOWN_TYPE
 

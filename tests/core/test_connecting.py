@@ -12,26 +12,21 @@ from trio_chat.core.chat import RECONNECT
 from trio_chat.core.codec import encode
 from trio_chat.core.effects import Alive, Disconnected, Ending, Received, Refused, Tick
 from trio_chat.core.errors import Close
+from trio_chat.core.events import Error, Pong, Posted, PrivatePosted, System, Welcome
 from trio_chat.core.messages import (
     Command,
     Connect,
-    Error,
     GetHistory,
     Join,
     Leave,
     ListRooms,
     Message,
     Ping,
-    Pong,
     Position,
-    Posted,
     Private,
-    PrivatePosted,
     Resume,
-    System,
-    Welcome,
 )
-from trio_chat.core.sessions import Session
+from trio_chat.core.sessions import Session, digest
 
 
 def speak(client: Client, *contents: str, room: str = "general") -> None:
@@ -69,7 +64,7 @@ class TestConnect:
                 "messages_burst": 40,
             },
             resumed=False,
-            rooms=[{"room": "general", "epoch": "boot-1", "last": 0}],
+            rooms=[{"room": "general", "epoch": "boot-1", "last": 0, "read": 0}],
         )
         wire = json.loads(encode(welcome))
         assert (wire["type"], wire["event"], wire["protocol"]) == ("system", "welcome", 1)
@@ -190,7 +185,7 @@ class TestNameOfAnother:
             seed = driver.connect("alice", modern=False)
         driver.advance(1)
         assert bob.news() == []
-        assert len(driver.state.chat.people.by_token) == 2
+        assert len(driver.state.chat.people.by_id) == 2
 
     def test_live_is_probed_and_keeps_it(self) -> None:
         driver = Driver()
@@ -354,7 +349,7 @@ class TestResume:
         speak(bob, "5")
         assert back.contents == ["3", "4", "5"]
         assert isinstance(back.all[0], Welcome)
-        assert back.welcome.rooms == [{"room": "general", "epoch": "boot-1", "last": 4}]
+        assert back.welcome.rooms == [{"room": "general", "epoch": "boot-1", "last": 4, "read": 0}]
 
     def test_name_is_ignored(self) -> None:
         driver = Driver()
@@ -634,10 +629,7 @@ class TestEnd:
         alice, bob = driver.connect("alice"), driver.connect("bob")
         chat = driver.state.chat
         user = chat.people.by_name["alice"]
-        second = Session(99, "second", user)
-        user.sessions.append(second)
-        chat.people.by_token["second"] = second
-        chat.people._by_number[99] = second
+        second = chat.people.add_session(Session(99, digest("second"), user))
         second.positions["general"] = 0
         alice.send(Join(room="den"))
         assert second.positions["den"] == 0

@@ -5,19 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.core.driver import Client, Driver
+from tests.core.oracle import check_kept
 from trio_chat.core.effects import Failed, Page, Read, Stale
-from trio_chat.core.messages import (
-    Error,
-    GetHistory,
-    HistoryPage,
-    Join,
-    Leave,
-    Message,
-    Position,
-    Posted,
-    Private,
-    PrivatePosted,
-)
+from trio_chat.core.events import Ack, Error, HistoryPage, Posted, PrivatePosted, ReadShown, RoomList
+from trio_chat.core.messages import GetHistory, Join, Leave, ListRooms, MarkRead, Message, Position, Private
 
 
 def room_of(count: int, **options: int) -> tuple[Driver, Client]:
@@ -225,3 +216,81 @@ class TestReplay:
         assert driver.apply(Page(Read("den", "boot-2", 99, 1, 1, after=0), (), 1, 3)) == []
         open_only = driver.open()
         assert driver.apply(Page(Read("den", "boot-2", open_only.conn, 1, 1, after=0), (), 1, 3)) == []
+
+
+class TestRead:
+    def test_moves_forward_only_and_the_ack_says_where_it_stands(self) -> None:
+        driver, alice = room_of(5)
+        assert alice.done(MarkRead(room="DEN", seq=3, id=1)) == Ack(id=1, room="den", seq=3)
+        assert alice.done(MarkRead(room="den", seq=1, id=2)) == Ack(id=2, room="den", seq=3)
+        assert alice.done(MarkRead(room="den", seq=3, id=3)) == Ack(id=3, room="den", seq=3)
+        assert alice.done(MarkRead(room="den", seq=5, id=4)) == Ack(id=4, room="den", seq=5)
+        assert alice.send(MarkRead(room="den", seq=5)) == []
+        check_kept(driver)
+        assert [room["read"] for room in driver.resume(alice).welcome.rooms] == [0, 5]
+
+    def test_is_one_s_own_and_told_to_nobody_else(self) -> None:
+        driver, alice = room_of(2)
+        bob = driver.connect("bob")
+        bob.send(Join(room="den"))
+        bob.news()
+        alice.send(MarkRead(room="den", seq=2))
+        assert bob.news() == []
+        bob.send(ListRooms())
+        (listed,) = bob.of(RoomList)
+        assert [room["read"] for room in listed.rooms] == [0, 0]
+
+    def test_in_a_conversation_each_has_one(self) -> None:
+        driver = Driver()
+        alice, bob = driver.connect("alice"), driver.connect("bob")
+        alice.send(Private(to="bob", content="psst"))
+        assert bob.done(MarkRead(room="@Alice", seq=1, id=1)) == Ack(id=1, room="@alice", seq=1)
+        for client, read in ((alice, 0), (bob, 1)):
+            client.send(ListRooms(mine=True))
+            assert [room["read"] for room in client.of(RoomList)[-1].rooms] == [0, read]
+        check_kept(driver)
+
+    def test_is_gone_with_the_membership(self) -> None:
+        driver, alice = room_of(2)
+        alice.send(MarkRead(room="den", seq=2))
+        alice.send(Leave(room="den"))
+        alice.send(ListRooms())
+        assert "read" not in alice.of(RoomList)[-1].rooms[1]
+        alice.send(Join(room="den"))
+        assert alice.done(MarkRead(room="den", seq=1, id=1)).seq == 1
+        check_kept(driver)
+
+    def test_what_is_trimmed_may_be_read(self) -> None:
+        _, alice = room_of(5, history_limit=2)
+        assert alice.done(MarkRead(room="den", seq=1, id=1)).seq == 1
+
+    @pytest.mark.parametrize(
+        ("room", "seq", "code"),
+        [
+            ("den", 3, "no_such_entry"),
+            ("general", 1, "no_such_entry"),
+            ("attic", 1, "not_in_room"),
+            ("nowhere", 1, "no_such_room"),
+            ("#", 1, "bad_room"),
+            ("@alice", 1, "bad_room"),
+            ("@bob", 1, "no_such_room"),
+            ("@nobody", 1, "no_such_user"),
+        ],
+    )
+    def test_refusals(self, room: str, seq: int, code: str) -> None:
+        driver, alice = room_of(2)
+        bob = driver.connect("bob")
+        bob.send(Message(content="1", room="attic"))
+        before = dict(driver.kept)
+        assert alice.refused(MarkRead(room=room, seq=seq, id=1)).code == code
+        assert driver.kept == before
+        assert bob.of(ReadShown) == []
+
+    def test_while_the_entry_is_on_its_way(self) -> None:
+        """It is none yet."""
+        driver, alice = room_of(2)
+        driver.held = True
+        alice.send(Message(content="3", room="den"))
+        assert alice.refused(MarkRead(room="den", seq=3, id=1)).code == "no_such_entry"
+        driver.release()
+        assert alice.done(MarkRead(room="den", seq=3, id=2)).seq == 3

@@ -19,30 +19,32 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tests.core.driver import Client, Driver
 from trio_chat.core.effects import Alive
 from trio_chat.core.errors import Close
-from trio_chat.core.messages import (
+from trio_chat.core.events import (
     Ack,
-    Command,
-    Connect,
     Error,
     Event,
-    GetHistory,
     HistoryPage,
+    Pong,
+    Posted,
+    PrivatePosted,
+    System,
+    TypingShown,
+    UserList,
+    Welcome,
+)
+from trio_chat.core.messages import (
+    Command,
+    Connect,
+    GetHistory,
     Join,
     Leave,
     ListUsers,
     Message,
     Ping,
-    Pong,
     Position,
-    Posted,
     Private,
-    PrivatePosted,
     Resume,
-    System,
     Typing,
-    TypingShown,
-    UserList,
-    Welcome,
 )
 
 INTERVAL = 0.5

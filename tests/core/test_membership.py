@@ -10,11 +10,10 @@ import pytest
 from tests.core.driver import Client, Driver
 from trio_chat.core.codec import encode
 from trio_chat.core.effects import Forget
+from trio_chat.core.events import Ack, Error, Posted, RoomList, System, UserList, Welcome
 from trio_chat.core.membership import become_member
 from trio_chat.core.messages import (
-    Ack,
     Command,
-    Error,
     GetHistory,
     Join,
     Leave,
@@ -23,13 +22,8 @@ from trio_chat.core.messages import (
     Message,
     Ping,
     Position,
-    Posted,
     Private,
-    RoomList,
-    System,
     Typing,
-    UserList,
-    Welcome,
 )
 
 
@@ -430,7 +424,7 @@ class TestLists:
         shown = listed(bob, ListRooms(id=1))
         assert isinstance(shown, RoomList)
         assert shown.rooms == [
-            {"room": "general", "members": 2, "kind": "public", "epoch": "boot-1", "last": 0},
+            {"room": "general", "members": 2, "kind": "public", "epoch": "boot-1", "last": 0, "read": 0},
             {"room": "den", "members": 1, "kind": "public", "epoch": "boot-2", "last": 1},
         ]
         assert names(bob, ListRooms(mine=True)) == ["general", "@alice"]

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trio_chat.core.events import EVENTS, timestamp
 from trio_chat.core.messages import (
     COMMANDS,
-    EVENTS,
     MAX_ID,
     GetHistory,
     Join,
@@ -20,7 +20,6 @@ from trio_chat.core.messages import (
     Position,
     Private,
     Typing,
-    timestamp,
     valid_id,
 )
 
@@ -72,8 +71,10 @@ def test_defaults() -> None:
 
 def test_each_type_is_one_command() -> None:
     kinds = [command.type for command in COMMANDS]
-    assert kinds == ["connect", "message", "private", "ping", "typing", "join", "leave", "history", "rooms", "users"]
+    talking = ["connect", "message", "private", "ping", "typing", "join", "leave", "history", "search"]
+    assert kinds == [*talking, "edit", "delete", "react", "read", "topic", "rooms", "users"]
     kinds = ["system", "user_list", "message", "private", "error", "pong", "typing", "ack", "history", "room_list"]
+    kinds += ["edited", "deleted", "reacted", "read", "search_result"]
     assert {event.type for event in EVENTS} == set(kinds)
 
 

@@ -6,22 +6,8 @@ import pytest
 
 from tests.core.driver import Client, Driver
 from trio_chat.core.effects import Append, Failed
-from trio_chat.core.messages import (
-    Ack,
-    Command,
-    Error,
-    GetHistory,
-    Join,
-    Leave,
-    Message,
-    Ping,
-    Pong,
-    Posted,
-    Private,
-    PrivatePosted,
-    Typing,
-    TypingShown,
-)
+from trio_chat.core.events import Ack, Error, Pong, Posted, PrivatePosted, TypingShown
+from trio_chat.core.messages import Command, GetHistory, Join, Leave, Message, Ping, Private, Typing
 from trio_chat.core.posting import TYPING_TARGETS
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trio_chat.core.names import parse_name
-from trio_chat.core.sessions import People, Session
+from trio_chat.core.sessions import People, Session, digest
 
 
 def people() -> People:
@@ -22,7 +22,9 @@ def test_a_guest_has_an_id_of_its_own_each_time() -> None:
     crowd = people()
     first = guest(crowd)
     crowd.end(first)
-    assert (crowd.by_name, crowd.by_token) == ({}, {})
+    assert crowd.find("token of alice") is None
+    crowd.remove_user(first.user)
+    assert (crowd.by_name, crowd.by_id) == ({}, {})
     again = guest(crowd)
     assert again.user.id != first.user.id
     assert again.number != first.number
@@ -32,14 +34,15 @@ def test_found_by_name_and_token() -> None:
     crowd = people()
     session = guest(crowd, "Alice")
     assert crowd.by_name["alice"] is session.user
-    assert crowd.by_token["token of Alice"] is session
+    assert crowd.by_id[session.user.id] is session.user
+    assert crowd.find("token of Alice") is session
+    assert crowd.find("token of alice") is None
 
 
 def test_a_user_stays_as_long_as_one_of_its_sessions() -> None:
     crowd = people()
     first = guest(crowd)
-    second = Session(99, "second", first.user)
-    first.user.sessions.append(second)
+    second = crowd.add_session(Session(99, digest("second"), first.user))
     crowd.end(first)
     assert crowd.by_name["alice"] is first.user
     assert list(first.user.conns) == []
@@ -52,7 +55,7 @@ def test_ticket_is_good_as_long_as_the_session() -> None:
     alice, bob = guest(crowd), guest(crowd, "bob")
     assert crowd.holder(crowd.ticket(alice)) is alice
     assert crowd.holder(crowd.ticket(bob)) is bob
-    assert alice.token not in crowd.ticket(alice)
+    assert alice.key not in crowd.ticket(alice)
     ticket = crowd.ticket(alice)
     crowd.end(alice)
     assert crowd.holder(ticket) is None

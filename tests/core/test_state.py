@@ -12,7 +12,8 @@ from tests.core.driver import Driver
 from tests.core.script import play
 from trio_chat.core.effects import Drain, Failed, Read, Refused, Stale
 from trio_chat.core.errors import Close, ErrorCode
-from trio_chat.core.messages import Bad, Connect, Error, Join, Message, Ping, Pong, Resume, Welcome
+from trio_chat.core.events import Error, Pong, Welcome
+from trio_chat.core.messages import Bad, Connect, Join, Message, Ping, Resume
 
 
 def bad(code: ErrorCode = ErrorCode.BAD_JSON, answer_to: int | None = None) -> Bad:

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -23,11 +24,14 @@ class Server:
     """A server process, `ready` in a moment. Whoever makes one stops it.
 
     Args:
-        flags: of the command line, beside host and port.
+        flags: of the command line, beside host and port. Without a `--log`, its log is a file that goes with it.
         cwd: where it runs; its temporary files would be there too.
     """
 
     def __init__(self, *flags: str, cwd: Path = ROOT) -> None:
+        self._directory = tempfile.TemporaryDirectory(prefix="trio_chat-", ignore_cleanup_errors=True)
+        if "--log" not in flags:
+            flags = (*flags, "--log", f"sqlite:{self._directory.name}/chat.db")
         variables = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "trio_chat", "--host", "127.0.0.1", "--port", "0", *flags],
@@ -108,6 +112,7 @@ class Server:
             self.process.kill()
         self.process.wait(STOP_SECONDS)
         self._pump.join(STOP_SECONDS)
+        self._directory.cleanup()
 
     def check_log(self) -> None:
         """Nothing went wrong in it, and what people say is nobody's business."""

@@ -15,7 +15,7 @@ from .client import Client, join
 from .process import Server
 from .raw import RawClient
 
-LATER = ("edit", "delete", "react", "search", "read", "topic", "kick", "room", "invite", "block", "refresh", "register")
+LATER = ("kick", "mute", "room", "invite", "block", "refresh", "register", "password")
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ async def virtual_server(caplog: pytest.LogCaptureFixture) -> AsyncIterator[tupl
     listener = MemoryListener()
     with caplog.at_level(logging.INFO):
         async with trio.open_nursery() as serving:
-            await serving.start(partial(trio_chat.serve, Config(), listeners=[listener]))
+            await serving.start(partial(trio_chat.serve, Config.of(log="memory"), listeners=[listener]))
             async with trio.open_nursery() as clients:
                 yield listener, clients
                 clients.cancel_scope.cancel()

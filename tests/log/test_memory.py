@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tests.log.test_contract import NOW, append, later, read, seqs
+import trio
+from trio.testing import MockClock
+
+from tests.log.kinds import NOW, append, later, read, refer, seqs
 from trio_chat.config import Config
 from trio_chat.core.effects import Forget
 from trio_chat.log.memory import MemoryLog
@@ -44,3 +47,36 @@ def test_keys_are_forgotten_as_new_entries_come() -> None:
     for _ in range(60):
         append(log, now=later(60))
     assert not log._rooms["lobby"].keys
+
+
+def test_what_is_counted_is_what_is_held() -> None:
+    log = MemoryLog(Config.of(history_limit=4).history)
+    append(log, "a")
+    refer(log, "edit", 1, "x" * 50)
+    assert log.bytes == 2 * 150
+    refer(log, "delete", 1)
+    refer(log, "react", 1, emoji="+")  # rejected
+    assert log.bytes == sum(entry.draft.size for entry in read(log).entries)
+    for _ in range(4):
+        append(log)
+    assert log.bytes == 404
+
+
+def test_of_what_is_gone_nothing_is_left() -> None:
+    log = MemoryLog(Config.of(history_limit=3).history)
+    for seq in range(1, 90, 3):
+        append(log)
+        refer(log, "react", seq, emoji="+")
+        refer(log, "edit", seq, "b")
+    room = log._rooms["lobby"]
+    assert (len(room.entries), len(room.words), len(room.marks)) == (3, 1, 1)
+    refer(log, "delete", 88)
+    assert (room.words, room.marks) == ({}, {})
+
+
+async def test_it_has_nothing_to_wait_for(autojump_clock: MockClock) -> None:
+    log = MemoryLog(Config().history)
+    with trio.move_on_after(1000) as scope:
+        await log.run(lambda answer: None)
+    assert scope.cancelled_caught
+    assert log.trouble is None

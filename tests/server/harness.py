@@ -15,6 +15,7 @@ from trio.testing import memory_stream_pair, wait_all_tasks_blocked
 
 from trio_chat.config import Config
 from trio_chat.core.chat import Secrets
+from trio_chat.core.sessions import Session
 from trio_chat.core.state import ChatState
 from trio_chat.log.memory import MemoryLog
 from trio_chat.server.broker import Broker
@@ -253,6 +254,12 @@ class House:
     listener: MemoryListener
     connections: trio.Nursery
     clients: trio.Nursery
+
+    def session(self, token: str) -> Session:
+        """The session of a token."""
+        session = self.state.chat.people.find(token)
+        assert session is not None
+        return session
 
     def knock(self) -> Peer:
         """A new client in memory."""

@@ -30,14 +30,14 @@ async def served(stop: trio.Event, **options: object) -> AsyncIterator[MemoryLis
     """A server on a listener in memory; it must end by itself."""
     listener = MemoryListener()
     async with trio.open_nursery() as nursery:
-        await nursery.start(partial(serve, Config.of(**options), stop=stop, listeners=[listener]))
+        await nursery.start(partial(serve, Config.of(log="memory", **options), stop=stop, listeners=[listener]))
         yield listener
 
 
 async def test_start_gives_the_addresses_and_cancelling_leaves_nothing() -> None:
     before = open_descriptors()
     async with trio.open_nursery() as nursery:
-        (address,) = await nursery.start(serve, Config.of(host="127.0.0.1", port=0))
+        (address,) = await nursery.start(serve, Config.of(host="127.0.0.1", port=0, log="memory"))
         assert address[0] == "127.0.0.1"
         peer = Peer(await trio.open_tcp_stream(*address))
         await peer.connect("alice")
@@ -58,7 +58,7 @@ async def test_an_address_that_is_taken_is_an_error_at_the_start() -> None:
     before = open_descriptors()
     async with taken:
         with pytest.raises(OSError, match="in use") as caught:
-            await serve(Config.of(host="127.0.0.1", port=taken.socket.getsockname()[1]))
+            await serve(Config.of(host="127.0.0.1", port=taken.socket.getsockname()[1], log="memory"))
         assert not isinstance(caught.value, ExceptionGroup)
         assert open_descriptors() == before
 
@@ -114,7 +114,7 @@ async def test_the_parts_can_be_handed_in(autojump_clock: MockClock) -> None:
     """Two runs of the same inputs say the same: clock, chance and log are arguments."""
     said = []
     for _ in range(2):
-        stop, listener, config = trio.Event(), MemoryListener(), Config.of(presence_interval=1)
+        stop, listener, config = trio.Event(), MemoryListener(), Config.of(presence_interval=1, log="memory")
         log = MemoryLog(config.history)
         start = partial(serve, config, stop=stop, listeners=[listener], entries=log, wall=lambda: 1e9, secrets=SECRETS)
         async with trio.open_nursery() as nursery:
@@ -122,17 +122,18 @@ async def test_the_parts_can_be_handed_in(autojump_clock: MockClock) -> None:
             peer = listener.connect()
             welcome = await peer.connect("alice")
             await peer.say("message", content="hello")
-            said.append((welcome["ticket"], welcome["timestamp"], await peer.event("message")))
+            said.append((welcome["rooms"], welcome["timestamp"], await peer.event("message")))
             await peer.drop()
             stop.set()
         assert log.bytes > 0
     assert said[0] == said[1]
+    assert said[0][0][0]["epoch"] == "test-1"
     assert said[0][1] == "2001-09-09T01:46:40.000Z"
 
 
 async def test_it_serves_until_it_is_cancelled(autojump_clock: MockClock) -> None:
     with trio.move_on_after(100) as scope:
-        await serve(Config(), listeners=[MemoryListener()])
+        await serve(Config.of(log="memory"), listeners=[MemoryListener()])
     assert scope.cancelled_caught
     elapsed, _ = await took(trio.lowlevel.checkpoint)
     assert elapsed == 0

@@ -28,7 +28,8 @@ from trio_chat.core.effects import (
 )
 from trio_chat.core.effects import Refused as Refusal
 from trio_chat.core.errors import Close
-from trio_chat.core.messages import Connect, Event, Message, Ping, Position, Resume
+from trio_chat.core.events import Event
+from trio_chat.core.messages import Connect, Message, Ping, Position, Resume
 from trio_chat.log.memory import MemoryLog
 from trio_chat.server import broker as module
 from trio_chat.server.broker import ADMISSIONS, ADMISSIONS_A_TURN, COMMANDS_A_TURN, INBOX, Broker

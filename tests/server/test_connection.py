@@ -207,12 +207,12 @@ async def test_a_slow_consumer_is_cut_within_a_second_and_told_on_resume(autojum
         slow, busy = await server.plug(4096), await server.join("bob")
         session = (await slow.connect("alice"))["session"]
         sent = 0
-        while not server.state.chat.people.by_token[session].cut:
+        while not server.session(session).cut:
             await busy.say("message", content="x" * 50_000, id=sent)
             await busy.event("ack")
             sent += 1
         assert 8 <= sent < 30
-        assert server.state.chat.people.by_token[session].cut is Close.TOO_SLOW
+        assert server.session(session).cut is Close.TOO_SLOW
         assert server.broker.buffered.bytes == 0, "it counts no longer"
         await trio.sleep(1.001)
         assert len(server.connections.child_tasks) == 2, "bob's, and the listener"
@@ -235,8 +235,8 @@ async def test_who_is_cut_with_much_half_written_gives_its_memory_back_at_once(a
     async with house(messages_burst=1000, outbox_bytes=4_194_304) as server:
         slow, busy = await server.plug(4096), await server.join("bob")
         session = (await slow.connect("alice"))["session"]
-        conn = server.broker._peers[server.state.chat.people.by_token[session].conn or 0]
-        while not server.state.chat.people.by_token[session].cut:
+        conn = server.broker._peers[server.session(session).conn or 0]
+        while not server.session(session).cut:
             await busy.say("message", content="x" * 1_000_000, id=1)
             await busy.event("ack")
         assert conn.outbox.abandoned
@@ -254,7 +254,7 @@ async def test_a_slow_consumer_that_reads_within_its_second_reads_why(autojump_c
     async with house(messages_burst=1000, outbox_bytes=400_000, max_message_bytes=100_000) as server:
         slow, busy = await server.plug(4096), await server.join("bob")
         session = (await slow.connect("alice"))["session"]
-        while not server.state.chat.people.by_token[session].cut:
+        while not server.session(session).cut:
             await busy.say("message", content="x" * 50_000, id=1)
             await busy.event("ack")
         assert await slow.closed() == 4003

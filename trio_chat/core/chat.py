@@ -9,10 +9,11 @@ import attrs
 
 from trio_chat.config import Admission, Heartbeat, History, Limits
 from trio_chat.core.bans import Gate
-from trio_chat.core.effects import ConnId, Effect, Reply
+from trio_chat.core.effects import ConnId, Discard, Effect, Keep, Reply
 from trio_chat.core.errors import ErrorCode
+from trio_chat.core.events import Ack, Error
 from trio_chat.core.limits import Deadlines
-from trio_chat.core.messages import Ack, Command, CommandId, Error
+from trio_chat.core.messages import Command, CommandId
 from trio_chat.core.names import Name, parse_name
 from trio_chat.core.rooms import Room, Rooms, talk_key
 from trio_chat.core.sessions import Asking, Connection, People, Session, User
@@ -57,6 +58,7 @@ class Chat:
         self.detached: Deadlines[Session] = Deadlines(history.resume_window)
         self.deserted: Deadlines[Room] = Deadlines(history.history_days * DAY)  # without members, but with entries
         self.stirred: Deadlines[Room] = Deadlines(limits.presence_interval)
+        self.changes: dict[tuple[str, str], Keep | Discard] = {}  # of records, to be kept with the next effects
 
     def tell(self, room: Room, user: User, now: float, *, joined: bool) -> None:
         """Note a coming or going; all within one `presence_interval` are told together (promise 8)."""
@@ -72,7 +74,7 @@ class Chat:
                 return other
             if other is user:
                 return ErrorCode.BAD_ROOM
-            return self.rooms.get(talk_key(user, other)) or ErrorCode.NO_SUCH_ROOM
+            return self.find_talk(user, other) or ErrorCode.NO_SUCH_ROOM
         name = room_name(written)
         if name is None:
             return ErrorCode.BAD_ROOM
@@ -80,6 +82,10 @@ class Chat:
         if room is None:
             return ErrorCode.NOT_IN_ROOM if self.rooms.get(name.key) else ErrorCode.NO_SUCH_ROOM
         return room
+
+    def find_talk(self, one: User, other: User) -> Room | None:
+        """The conversation of two users, if they have one."""
+        return self.rooms.get(talk_key(one, other))
 
     def find_user(self, written: str) -> User | ErrorCode:
         """The user with this name, live or detached."""

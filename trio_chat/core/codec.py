@@ -13,7 +13,8 @@ import attrs
 import msgspec
 
 from trio_chat.core.errors import ErrorCode
-from trio_chat.core.messages import COMMANDS, EVENTS, ID_RULE, Bad, Command, CommandId, Event, valid_id
+from trio_chat.core.events import EVENTS, Event, HistoryPage, SearchResult
+from trio_chat.core.messages import COMMANDS, ID_RULE, Bad, Command, CommandId, valid_id
 
 HEADROOM = 4096  # bytes of a frame that a content must leave for the rest of it (PROTOCOL, "Transport")
 
@@ -160,8 +161,12 @@ def as_json_object(event: Event) -> dict[str, Any]:
         value = getattr(event, attribute)
         if value is not None:
             found[name] = value
-    if found["type"] == "history":
-        found["entries"] = [as_json_object(entry) for entry in found["entries"]]
+    if isinstance(event, HistoryPage):
+        found["entries"] = [as_json_object(entry) for entry in event.entries]
+    elif isinstance(event, SearchResult):
+        found["hits"] = [
+            {"room": hit.room, "epoch": hit.epoch, "entry": as_json_object(hit.entry)} for hit in event.hits
+        ]
     return found
 
 

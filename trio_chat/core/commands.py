@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from trio_chat.core import history, membership, messages, posting
+from trio_chat.core import history, membership, messages, posting, revising, searching
 from trio_chat.core.chat import Chat
 from trio_chat.core.effects import ConnId, Effect, Now
 from trio_chat.core.messages import Command
@@ -22,6 +22,12 @@ HANDLERS: dict[type[Command], Handler] = {
     messages.Join: membership.join,
     messages.Leave: membership.leave,
     messages.GetHistory: history.history,
+    messages.Find: searching.search,
+    messages.Edit: revising.edit,
+    messages.Delete: revising.delete,
+    messages.React: revising.react,
+    messages.MarkRead: history.read,
+    messages.SetTopic: revising.topic,
     messages.ListRooms: membership.rooms,
     messages.ListUsers: membership.users,
 }

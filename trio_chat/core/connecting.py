@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from trio_chat.core.chat import RECONNECT, Chat, refuse
 from trio_chat.core.codec import json_size
-from trio_chat.core.effects import ConnId, Cut, Disconnected, Effect, Ending, Forget, Note, Now, Probe, Received, Reply
+from trio_chat.core.effects import ConnId, Cut, Disconnected, Effect, Ending, Note, Now, Probe, Received, Reply
 from trio_chat.core.errors import Close, ErrorCode, ends_session
+from trio_chat.core.events import System, Welcome, timestamp
 from trio_chat.core.history import replay
-from trio_chat.core.membership import become_member, describe, quit_room
-from trio_chat.core.messages import Command, Connect, Position, System, Welcome, timestamp
+from trio_chat.core.keeping import discard, discard_member, keep_session, keep_user
+from trio_chat.core.membership import become_member, close, describe, quit_room
+from trio_chat.core.messages import Command, Connect, Position
 from trio_chat.core.names import RULE, parse_name
+from trio_chat.core.records import SessionRecord, UserRecord
 from trio_chat.core.rooms import Room
 from trio_chat.core.sessions import Asking, Connection, Session, User
 
@@ -26,7 +29,7 @@ def connect(chat: Chat, connection: Connection, asked: Received, now: Now) -> li
     request = asked.command
     assert isinstance(request, Connect)
     if request.resume is not None:
-        session = chat.people.by_token.get(request.resume.session)
+        session = chat.people.find(request.resume.session)
         if session is not None:
             return resume(chat, session, connection, request, now)
     if request.username is None:
@@ -47,7 +50,8 @@ def connect(chat: Chat, connection: Connection, asked: Received, now: Now) -> li
             effects += end(chat, session, now)
         effects.append(Note("%s is taken over by connection %d", (name.text, connection.id)))
     session = chat.people.open_guest(name, asked.fresh, chat.limits.rooms_created_per_hour, connection.bucket_of)
-    return effects + _welcome(chat, session, connection, request, now)
+    keep_user(chat, session.user)
+    return effects + _welcome(chat, session, connection, request, now, asked.fresh)
 
 
 def turn_away(
@@ -113,11 +117,19 @@ def resume(chat: Chat, session: Session, connection: Connection, request: Connec
     if session.conn is not None:
         effects += cut(chat, session.conn, Close.REPLACED, now)
     chat.detached.discard(session)
-    return effects + _welcome(chat, session, connection, request, now, resumed=True)
+    assert request.resume is not None
+    return effects + _welcome(chat, session, connection, request, now, request.resume.session, resumed=True)
 
 
 def _welcome(
-    chat: Chat, session: Session, connection: Connection, request: Connect, now: Now, *, resumed: bool = False
+    chat: Chat,
+    session: Session,
+    connection: Connection,
+    request: Connect,
+    now: Now,
+    token: str,
+    *,
+    resumed: bool = False,
 ) -> list[Effect]:
     """Bind session and connection: `welcome` first, then `closed_before`, then room by room what was missed."""
     user = session.user
@@ -140,7 +152,7 @@ def _welcome(
         timestamp=timestamp(now.wall),
         id=request.id,
         user=user.name.text,
-        session=session.token,
+        session=token,
         ticket=chat.people.ticket(session),
         server=chat.server,
         heartbeat={"interval": chat.heartbeat.ping_interval, "timeout": chat.heartbeat.ping_timeout},
@@ -153,11 +165,12 @@ def _welcome(
     how = "resumed" if resumed else "connected"
     note = Note("%s %s, connection %d from %s", (user.name.text, how, connection.id, connection.address))
     effects: list[Effect] = [Reply(connection.id, welcome), note]
+    closed_before, session.cut, session.leaving = session.cut, None, False
+    keep_session(chat, session)
     if not resumed:
         return effects
-    if session.cut is not None:
-        effects.append(Reply(connection.id, _closed_before(session.cut, now)))
-        session.cut = None
+    if closed_before is not None:
+        effects.append(Reply(connection.id, _closed_before(closed_before, now)))
     given = request.resume.rooms if request.resume else {}
     return effects + _catch_up(chat, session, rooms, given, now)
 
@@ -232,10 +245,10 @@ def disconnected(chat: Chat, connection: Connection, ended: Disconnected, now: N
     del chat.conns[connection.id]
     chat.gate.closed(connection.id)
     session = connection.session
-    if session is not None and session.last_conn == connection.id:
-        for key, seq in ended.unsent:
-            if session.positions.get(key, 0) >= seq:
-                session.positions[key] = seq - 1
+    if session is not None and session.last_conn == connection.id and session in session.user.sessions:
+        session.leaving = False
+        session.positions |= {key: seq - 1 for key, seq in ended.unsent if session.positions.get(key, 0) >= seq}
+        keep_session(chat, session)
     return effects
 
 
@@ -255,10 +268,11 @@ def _lose(chat: Chat, session: Session, now: Now, code: int | None, cut: Close |
     note = Note("%s %s, connection %d %s", (user.name.text, how, conn, _why(code, cut)))
     for room in user.everywhere():
         session.positions[room.key] = room.detach(conn)
-    session.conn = None
+    session.conn, session.detached_at, session.leaving = None, now.wall, True
     if ends:
         return [note, *end(chat, session, now)]
     chat.detached.set(session, now.mono)
+    keep_session(chat, session)
     if not user.conns:
         for room in user.rooms.values():
             room.present.remove(user)
@@ -271,9 +285,15 @@ def end(chat: Chat, session: Session, now: Now) -> list[Effect]:
     user = session.user
     chat.detached.discard(session)
     chat.people.end(session)
+    discard(chat, SessionRecord, session.key)
+    return [] if user.sessions else end_user(chat, user, now)
+
+
+def end_user(chat: Chat, user: User, now: Now) -> list[Effect]:
+    """Nobody can come back as this user: the name is free."""
     effects: list[Effect] = []
-    if user.sessions:
-        return effects
+    chat.people.remove_user(user)
+    discard(chat, UserRecord, user.id)
     for room in list(user.rooms.values()):
         effects += quit_room(chat, user, room, now)
     for talk in list(user.talks.values()):
@@ -284,8 +304,8 @@ def end(chat: Chat, session: Session, now: Now) -> list[Effect]:
 def _close_talk(chat: Chat, talk: Room) -> list[Effect]:
     assert talk.between is not None
     for user in talk.between:
-        user.talks.pop(talk.key, None)
+        del user.talks[talk.key], user.marks[talk.key]
+        discard_member(chat, user, talk)
         for session in user.sessions:
             session.positions.pop(talk.key, None)
-    chat.rooms.close(talk)
-    return [Forget(talk.key, talk.epoch)]
+    return close(chat, talk)

@@ -12,10 +12,13 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import attrs
 
-from trio_chat.core.errors import Close
-from trio_chat.core.messages import Command, CommandId, Event
+from trio_chat.core.errors import Close, ErrorCode
+from trio_chat.core.events import Event
+from trio_chat.core.messages import Command, CommandId
+from trio_chat.core.records import Record, Restored
 
 ConnId: TypeAlias = int
+EntryKind: TypeAlias = Literal["message", "private", "edit", "delete", "react", "topic"]
 
 
 class Now(NamedTuple):
@@ -27,26 +30,49 @@ class Now(NamedTuple):
 
 @attrs.frozen
 class Draft:
-    """An entry before it has a place: who said what. `size`: bytes that its frame takes at most."""
+    """An entry before it has a place: who said what. `size`: bytes that its frame takes at most.
 
-    kind: Literal["message", "private"]
+    `edit`, `delete` and `react` refer to the message or private `of`. `content` is the topic of a `topic`, and empty
+    for `delete` and `react`.
+    """
+
+    kind: EntryKind
     author: str
     sender: str
     content: str
     at: float
     size: int
-    room: str = ""  # its name when it was posted; private entries have `to`
+    room: str = ""  # its name when it was posted; in a conversation `to`
     to: str = ""
     reply_to: int | None = None
+    of: int | None = None
+    emoji: str = ""
+    remove: bool = False  # the reaction
+
+
+@attrs.frozen
+class Reaction:
+    """How many reacted to an entry with `emoji`, and the names of the first of them."""
+
+    emoji: str
+    count: int
+    users: tuple[str, ...]
 
 
 @attrs.frozen
 class Entry:
-    """A draft with its place in the log of its room: for ever."""
+    """A draft with its place in the log of its room: for ever.
+
+    Read back, it is in its present state: the content is the last edit's, `edited` is when that was (seconds since
+    1970); `erased`: it, or what it is an edit of, was deleted, and its content is gone.
+    """
 
     seq: int
     epoch: str
     draft: Draft
+    edited: float | None = None
+    erased: bool = False
+    reactions: tuple[Reaction, ...] = ()
 
 
 # --- Inputs ----------------------------------------------------------------------------------------------------------
@@ -199,7 +225,10 @@ class Note:
 
 @attrs.frozen
 class Append:
-    """Ask the log for a place in `room`. `conn` and `answer_to` say whom to ack; `key` makes a retry harmless."""
+    """Ask the log for a place in `room`. `conn` and `answer_to` say whom to ack; `key` makes a retry harmless.
+
+    `moderator`: it may edit and delete what others wrote. `keep`: a record that is kept if it is committed, with it.
+    """
 
     room: str
     epoch: str
@@ -207,6 +236,8 @@ class Append:
     conn: ConnId
     answer_to: CommandId | None = None
     key: str | None = None
+    moderator: bool = False
+    keep: Record | None = None
 
 
 @attrs.frozen
@@ -228,11 +259,43 @@ class Read:
 
 
 @attrs.frozen
+class Search:
+    """Ask the log for the newest messages of `rooms` that hold all of `words`, at most `limit` and `max_bytes` bytes.
+
+    `rooms`: (number, room key, epoch). Their order is by time, room number and seq, the newest first; `before`: only
+    what comes behind that place.
+    """
+
+    rooms: tuple[tuple[int, str, str], ...]
+    words: tuple[str, ...]
+    limit: int
+    max_bytes: int
+    conn: ConnId
+    before: tuple[float, int, int] | None = None
+    answer_to: CommandId | None = None
+
+
+@attrs.frozen
 class Forget:
     """A room is closed: its log can go."""
 
     room: str
     epoch: str
+
+
+@attrs.frozen
+class Keep:
+    """Keep `record`, in place of what was kept under its kind and key."""
+
+    record: Record
+
+
+@attrs.frozen
+class Discard:
+    """Keep nothing under this kind and key any longer."""
+
+    kind: str
+    key: str
 
 
 @attrs.frozen
@@ -260,6 +323,15 @@ class KeyReused:
 
 
 @attrs.frozen
+class Rejected:
+    """The entry refers to one that is not there or is no message, or that its author may not change."""
+
+    request: Append
+    code: ErrorCode
+    content: str = ""
+
+
+@attrs.frozen
 class Stale:
     """The epoch that an `Append` or a `Read` was decided under has passed."""
 
@@ -270,7 +342,7 @@ class Stale:
 class Failed:
     """The log cannot, right now; `retry_after` in seconds."""
 
-    request: Append | Read
+    request: Append | Read | Search
     retry_after: float = 1.0
 
 
@@ -284,6 +356,31 @@ class Page:
     last: int
 
 
-Answer: TypeAlias = Committed | Duplicate | KeyReused | Stale | Failed | Page
-Input: TypeAlias = Admit | Attempted | Received | Alive | Ending | Disconnected | Drain | Tick | Answer
-Effect: TypeAlias = Admitted | Refused | Reply | Deliver | Cut | Probe | Banned | Note | Append | Read | Forget
+@attrs.frozen
+class Found:
+    """Messages with their room's key, in the order of the search; `more`: there are others behind them."""
+
+    request: Search
+    hits: tuple[tuple[str, Entry], ...]
+    more: bool = False
+
+
+Request: TypeAlias = Append | Read | Search
+Answer: TypeAlias = Committed | Duplicate | KeyReused | Rejected | Stale | Failed | Page | Found
+Input: TypeAlias = Restored | Admit | Attempted | Received | Alive | Ending | Disconnected | Drain | Tick | Answer
+Effect: TypeAlias = (
+    Admitted
+    | Refused
+    | Reply
+    | Deliver
+    | Cut
+    | Probe
+    | Banned
+    | Note
+    | Append
+    | Read
+    | Search
+    | Forget
+    | Keep
+    | Discard
+)

@@ -1,4 +1,4 @@
-"""Reading the log back: `history`, and the replay of what a session missed.
+"""Reading the log back: `history`, the replay of what a session missed, and `read`, how far its user has read.
 
 Replay is pulled (promise 3): each `Read` waits until the outbox has room, and its `Page` asks for the next one. In
 the turn in which the position equals the last committed `seq`, the connection is attached and hears live.
@@ -6,49 +6,19 @@ the turn in which the position equals the last committed `seq`, the connection i
 
 from __future__ import annotations
 
-from trio_chat.core.chat import Chat, failure, refuse
-from trio_chat.core.effects import ConnId, Deliver, Effect, Entry, Failed, Now, Page, Read, Reply, Stale
+from trio_chat.core.chat import Chat, ack, failure, refuse
+from trio_chat.core.effects import ConnId, Deliver, Effect, Failed, Now, Page, Read, Reply, Stale
+from trio_chat.core.entries import entry_event
 from trio_chat.core.errors import ErrorCode
-from trio_chat.core.messages import (
-    Event,
-    GetHistory,
-    HistoryPage,
-    Position,
-    Posted,
-    PrivatePosted,
-    System,
-    timestamp,
-)
+from trio_chat.core.events import HistoryPage, ReadShown, System, timestamp
+from trio_chat.core.keeping import keep_member
+from trio_chat.core.messages import GetHistory, MarkRead, Position
 from trio_chat.core.rooms import Room
 from trio_chat.core.sessions import Session
 
 PAGE_ENTRIES = 200
 PAGE_BYTES = 256 * 1024
 PAGE_HEAD = 4096  # bytes of a `history` frame beside its entries
-
-
-def entry_event(entry: Entry) -> Event:
-    """The frame of an entry: the same live, replayed and in `history`."""
-    draft, when = entry.draft, timestamp(entry.draft.at)
-    if draft.kind == "private":
-        return PrivatePosted(
-            from_=draft.sender,
-            sender=draft.sender,
-            to=draft.to,
-            content=draft.content,
-            timestamp=when,
-            seq=entry.seq,
-            epoch=entry.epoch,
-            reply_to=draft.reply_to,
-        )
-    return Posted(
-        content=draft.content,
-        sender=draft.sender,
-        room=draft.room,
-        timestamp=when,
-        seq=entry.seq,
-        reply_to=draft.reply_to,
-    )
 
 
 def history(chat: Chat, session: Session, conn: ConnId, request: GetHistory, now: Now) -> list[Effect]:
@@ -122,11 +92,12 @@ def page(chat: Chat, answer: Page, now: Now) -> list[Effect]:
         return _replayed(room, session, answer, now) if room is not None and awaits(room, request) else []
     if room is None or session.user.id not in room.members:  # it left while the log was busy (promise 4)
         return [failure(request.conn, request.answer_to, ErrorCode.NOT_IN_ROOM if room else ErrorCode.NO_SUCH_ROOM)]
+    called = room.name_for(session.user)
     shown = HistoryPage(
         id=request.answer_to,
-        room=room.name_for(session.user),
+        room=called,
         epoch=request.epoch,
-        entries=[entry_event(entry) for entry in answer.entries],
+        entries=[entry_event(entry, called) for entry in answer.entries],
         first=answer.first,
         last=answer.last,
         more=_more(answer),
@@ -153,7 +124,8 @@ def _replayed(room: Room, session: Session, answer: Page, now: Now) -> list[Effe
     effects: list[Effect] = []
     if after + 1 < answer.first:  # trimmed under our feet
         effects.append(lagged(conn, session, room, now))
-    effects += [Deliver((conn,), entry_event(entry), room.key, entry.seq) for entry in answer.entries]
+    called = room.name_for(session.user)
+    effects += [Deliver((conn,), entry_event(entry, called), room.key, entry.seq) for entry in answer.entries]
     reached = answer.entries[-1].seq if answer.entries else room.last
     if reached >= room.last:
         room.caught_up(conn)
@@ -171,3 +143,24 @@ def failed(chat: Chat, answer: Failed | Stale) -> list[Effect]:
     if request.conn not in chat.conns:
         return []
     return [failure(request.conn, request.answer_to, ErrorCode.UNAVAILABLE, retry_after=retry_after)]
+
+
+def read(chat: Chat, session: Session, conn: ConnId, request: MarkRead, now: Now) -> list[Effect]:
+    """Move the user's marker forward, and tell the user's other sessions. The ack says where it stands."""
+    user = session.user
+    room = chat.find_room(user, request.room)
+    if isinstance(room, ErrorCode):
+        return [refuse(conn, request, room)]
+    if request.seq > room.last:
+        return [refuse(conn, request, ErrorCode.NO_SUCH_ENTRY)]
+    mark, called = user.marks[room.key], room.name_for(user)
+    moved = request.seq > mark.read
+    mark.read = max(mark.read, request.seq)
+    effects = ack(conn, request.id, room=called, seq=mark.read)
+    others = tuple(other for other in user.conns if other != conn)
+    if moved:
+        keep_member(chat, user, room)
+    if moved and others:
+        shown = ReadShown(room=called, seq=mark.read, sender=user.name.text, timestamp=timestamp(now.wall))
+        effects.append(Deliver(others, shown))
+    return effects

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item", bound=Hashable)
@@ -68,6 +68,10 @@ class Deadlines(Generic[Item]):
     def __contains__(self, item: Item) -> bool:
         """Whether `item` waits."""
         return item in self._due
+
+    def __iter__(self) -> Iterator[Item]:
+        """All that wait, the first to fall due first."""
+        return iter(self._due)
 
     def set(self, item: Item, now: float) -> None:
         """Let `item` fall due `delay` seconds from `now`, whatever it was due before."""

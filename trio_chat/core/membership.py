@@ -9,15 +9,18 @@ from trio_chat.core.chat import Chat, ack, refuse, room_name
 from trio_chat.core.codec import json_size
 from trio_chat.core.effects import ConnId, Deliver, Effect, Forget, Note, Now, Reply
 from trio_chat.core.errors import ErrorCode
+from trio_chat.core.events import RoomList, System, UserList, timestamp
 from trio_chat.core.history import replay
-from trio_chat.core.messages import Join, Leave, ListRooms, ListUsers, RoomList, System, UserList, timestamp
+from trio_chat.core.keeping import discard, discard_member, keep_member, keep_room, keep_session
+from trio_chat.core.messages import Join, Leave, ListRooms, ListUsers
 from trio_chat.core.names import Name
+from trio_chat.core.records import RoomRecord
 from trio_chat.core.rooms import Room
 from trio_chat.core.sessions import Session, User
 
 Item = TypeVar("Item")
 LIST_HEAD = 1024  # bytes of a list's frame beside its items
-ROOM_BYTES = 512  # bytes of a room in a list, at most: 32 code points take 12 bytes each when escaped
+ROOM_BYTES = 384  # bytes of a room in a list, at most, beside its topic
 
 
 def enter(chat: Chat, session: Session, conn: ConnId, name: Name, now: Now) -> Room | tuple[ErrorCode, float | None]:
@@ -42,14 +45,18 @@ def enter(chat: Chat, session: Session, conn: ConnId, name: Name, now: Now) -> R
 
 def become_member(chat: Chat, user: User, room: Room, now: Now) -> None:
     """Add the user, and let the user's live connections hear of the room from now on."""
-    room.members[user.id] = user
-    user.rooms[room.key] = room
+    chat.rooms.enroll(user, room)
     chat.deserted.discard(room)
+    if not room.owner and room is not chat.general:
+        room.owner, room.deserted_at = user.id, None
+        keep_room(chat, room)
+    keep_member(chat, user, room)
     for session in user.sessions:
         if session.conn is not None:
             room.attach(session)
         else:
             session.positions[room.key] = room.last
+            keep_session(chat, session)
     if user.conns and room.present.add(user):
         chat.tell(room, user, now.mono, joined=True)
 
@@ -120,15 +127,26 @@ def leave(chat: Chat, session: Session, conn: ConnId, request: Leave, now: Now) 
 
 def quit_room(chat: Chat, user: User, room: Room, now: Now) -> list[Effect]:
     """Take the user out; a room without members and entries is closed, and one with entries when the last expires."""
-    del room.members[user.id]
-    del user.rooms[room.key]
+    del room.members[user.id], user.rooms[room.key], user.marks[room.key]
+    discard_member(chat, user, room)
     for session in user.sessions:
         session.positions.pop(room.key, None)
     if room.present.remove(user):
         chat.tell(room, user, now.mono, joined=False)
-    if not room.members and room is not chat.general:
-        chat.deserted.set(room, now.mono)
+    if room.owner == user.id:
+        succeed(chat, room, now)
     return close_if_empty(chat, room)
+
+
+def succeed(chat: Chat, room: Room, now: Now) -> None:
+    """Its owner is gone: who has been a member for longest owns it; where nobody is, who comes next."""
+    room.owner = next(iter(room.members), "")
+    if room.members:
+        room.deserted_at = None
+    else:
+        room.deserted_at = room.deserted_at or now.wall
+        chat.deserted.set(room, now.mono)
+    keep_room(chat, room)
 
 
 def close_if_empty(chat: Chat, room: Room) -> list[Effect]:
@@ -143,7 +161,16 @@ def close(chat: Chat, room: Room) -> list[Effect]:
     chat.rooms.close(room)
     chat.stirred.discard(room)
     chat.deserted.discard(room)
+    discard(chat, RoomRecord, room.key)
     return [Forget(room.key, room.epoch)]
+
+
+def expire(chat: Chat, room: Room, now: Now) -> list[Effect]:
+    """The last entry of a deserted room is too old: close it, unless the log is about to take another."""
+    if room.pending:
+        chat.deserted.set(room, now.mono)
+        return []
+    return close(chat, room)
 
 
 def rooms(chat: Chat, session: Session, conn: ConnId, request: ListRooms, now: Now) -> list[Effect]:
@@ -151,24 +178,35 @@ def rooms(chat: Chat, session: Session, conn: ConnId, request: ListRooms, now: N
     after = _cursor(request.cursor)
     if after is None:
         return [refuse(conn, request, ErrorCode.BAD_MESSAGE, "cursor must be one that the server sent")]
-    limit = _fitting(request.limit, chat.limits.max_message_bytes)
+    user, limit = session.user, request.limit
     if request.mine:
-        own = sorted((room for room in session.user.everywhere() if room.number > after), key=lambda room: room.number)
+        own = sorted((room for room in user.everywhere() if room.number > after), key=lambda room: room.number)
         found = own[: limit + 1]
     else:
         found = chat.rooms.listed.page(after, limit + 1)
-    shown = [describe(room, session.user, members=True) for room in found[:limit]]
-    cursor = str(found[limit - 1].number) if len(found) > limit else None
+    count = _fit(found[:limit], chat.limits.max_message_bytes - LIST_HEAD, room_size)
+    shown = [describe(room, user, listed=True) for room in found[:count]]
+    cursor = str(found[count - 1].number) if count < len(found) else None
     return [Reply(conn, RoomList(id=request.id, rooms=shown, cursor=cursor))]
 
 
-def describe(room: Room, user: User, *, members: bool = False) -> dict[str, Any]:
-    """A room as `room_list` and `welcome` say it."""
+def describe(room: Room, user: User, *, listed: bool = False) -> dict[str, Any]:
+    """A room as `room_list` and `welcome` say it; `read` only to its members."""
     described: dict[str, Any] = {"room": room.name_for(user)}
-    if members:
+    if listed:
         described["members"] = room.presence
         described["kind"] = "public" if room.between is None else "private"
-    return described | {"epoch": room.epoch, "last": room.last}
+        if room.topic:
+            described["topic"] = room.topic
+    described |= {"epoch": room.epoch, "last": room.last}
+    if room.key in user.marks:
+        described["read"] = user.marks[room.key].read
+    return described
+
+
+def room_size(room: Room) -> int:
+    """Bytes of a described room, at most."""
+    return ROOM_BYTES + (json_size(room.topic) if room.topic else 0)
 
 
 def users(chat: Chat, session: Session, conn: ConnId, request: ListUsers, now: Now) -> list[Effect]:
@@ -204,10 +242,6 @@ def _cursor(written: str | None) -> int | None:
     if written is None:
         return 0
     return int(written) if written.isascii() and written.isdecimal() else None
-
-
-def _fitting(limit: int, max_bytes: int) -> int:
-    return max(1, min(limit, (max_bytes - LIST_HEAD) // ROOM_BYTES))
 
 
 def _fit(items: Sequence[Item], max_bytes: int, size: Callable[[Item], int]) -> int:

@@ -1,4 +1,4 @@
-"""Every message of the wire, as values: commands (client to server) and events (server to client).
+"""Every command (client to server) as a value; the events are in `events`.
 
 A message that exists is a valid message. Sizes against the configuration are the codec's to check.
 Of each class, the docstring's first line is what the generated documents say of it.
@@ -6,8 +6,8 @@ Of each class, the docstring's first line is what the generated documents say of
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any, ClassVar, TypeAlias
 
 import attrs
@@ -44,7 +44,27 @@ _short = Rule("a string of 1-64 characters", lambda value: 1 <= len(value) <= 64
 _full = Rule("a string that is not empty", bool, {"minLength": 1})
 _seq = Rule("an integer >= 1", lambda value: 1 <= value <= MAX_ID, {"minimum": 1, "maximum": MAX_ID})
 _position = Rule("an integer >= 0", lambda value: 0 <= value <= MAX_ID, {"minimum": 0, "maximum": MAX_ID})
+_topic = Rule(
+    "a string of at most 250 characters, none of them a control character",
+    lambda value: len(value) <= 250 and not any(map(_is_control, value)),
+    {"maxLength": 250},
+)
+_emoji = Rule(
+    "a string of 1-32 visible characters and at most 64 bytes, without quotes and backslashes",
+    lambda value: 1 <= len(value) <= 32 and len(value.encode()) <= 64 and not any(map(_no_emoji, value)),
+    {"minLength": 1, "maxLength": 32},
+)
+_query = Rule("a string of 1-256 characters", lambda value: 1 <= len(value) <= 256, {"minLength": 1, "maxLength": 256})
 _limit = Rule("an integer from 1 to 200", lambda value: 1 <= value <= 200, {"minimum": 1, "maximum": 200})
+
+
+def _is_control(char: str) -> bool:
+    return unicodedata.category(char) in ("Cc", "Zl", "Zp")
+
+
+def _no_emoji(char: str) -> bool:
+    """Joiners and tags (Cf) are parts of emoji; what would break a JSON string's size is not."""
+    return char.isspace() or char in '"\\' or _is_control(char)
 
 
 @attrs.frozen(kw_only=True)
@@ -158,6 +178,65 @@ class GetHistory(Command):
 
 
 @attrs.frozen(kw_only=True)
+class Find(Command):
+    """Ask for messages with all the words of `query`, in one room or in all that one is in, the newest first."""
+
+    type = "search"
+    query: str = attrs.field(validator=_query)
+    room: str | None = None
+    limit: int = attrs.field(default=50, validator=_limit)
+    cursor: str | None = attrs.field(default=None, validator=_short)
+
+
+@attrs.frozen(kw_only=True)
+class Edit(Command):
+    """Replace the content of a message; by its author or a moderator."""
+
+    type = "edit"
+    room: str
+    seq: int = attrs.field(validator=_seq)
+    content: str = attrs.field(validator=_full)
+
+
+@attrs.frozen(kw_only=True)
+class Delete(Command):
+    """Delete a message, for good; by its author or a moderator."""
+
+    type = "delete"
+    room: str
+    seq: int = attrs.field(validator=_seq)
+
+
+@attrs.frozen(kw_only=True)
+class React(Command):
+    """React to a message with `emoji`, or take that back."""
+
+    type = "react"
+    room: str
+    seq: int = attrs.field(validator=_seq)
+    emoji: str = attrs.field(validator=_emoji)
+    remove: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class MarkRead(Command):
+    """Say that one has read `room` up to `seq`; it only moves forward."""
+
+    type = "read"
+    room: str
+    seq: int = attrs.field(validator=_seq)
+
+
+@attrs.frozen(kw_only=True)
+class SetTopic(Command):
+    """Set the topic of a room; by its owner. An empty one takes it away."""
+
+    type = "topic"
+    room: str
+    topic: str = attrs.field(validator=_topic)
+
+
+@attrs.frozen(kw_only=True)
 class ListRooms(Command):
     """Ask which rooms there are, or with `mine` which of them one is in."""
 
@@ -186,168 +265,6 @@ class Bad(Command):
     content: str
 
 
-# --- Server to client. A field that is None is not sent; `from_` is `from` on the wire. -----------------------------
-
-
-@attrs.frozen(kw_only=True)
-class Event:
-    """A frame that the server sends; `type` names it."""
-
-    type: ClassVar[str]
-
-
-@attrs.frozen(kw_only=True)
-class System(Event):
-    """Something happened: `event` says what, `content` says it for people."""
-
-    type = "system"
-    content: str
-    event: str
-    timestamp: str
-    room: str | None = None
-    users: list[str] | None = None
-    count: int | None = None
-    total: int | None = None
-    epoch: str | None = None
-    first: int | None = None
-    last: int | None = None
-    code: int | None = None
-    reason: str | None = None
-    retry_after: float | None = None
-    jitter: float | None = None
-
-
-@attrs.frozen(kw_only=True)
-class Welcome(Event):
-    """The answer to `connect`, and the first frame: a `system` frame whose `event` is `welcome`."""
-
-    type = "system"
-    event: str = "welcome"
-    content: str
-    timestamp: str
-    id: CommandId | None = None
-    user: str
-    session: str
-    ticket: str
-    server: str
-    protocol: int = 1
-    heartbeat: dict[str, float]
-    reconnect: dict[str, float]
-    limits: dict[str, float]
-    resumed: bool
-    rooms: list[dict[str, Any]]
-    more: bool | None = None
-
-
-@attrs.frozen(kw_only=True)
-class UserList(Event):
-    """Who is present in a room; `cursor` where the list is cut."""
-
-    type = "user_list"
-    id: CommandId | None = None
-    users: list[str]
-    timestamp: str
-    room: str
-    total: int
-    cursor: str | None = None
-
-
-@attrs.frozen(kw_only=True)
-class Posted(Event):
-    """A message of a room."""
-
-    type = "message"
-    content: str
-    sender: str
-    room: str
-    timestamp: str
-    seq: int
-    reply_to: int | None = None
-
-
-@attrs.frozen(kw_only=True)
-class PrivatePosted(Event):
-    """A message of a private conversation; `from` and `sender` are the same name."""
-
-    type = "private"
-    from_: str
-    sender: str
-    to: str
-    content: str
-    timestamp: str
-    seq: int
-    epoch: str
-    reply_to: int | None = None
-
-
-@attrs.frozen(kw_only=True)
-class Error(Event):
-    """A command or a frame was refused: `code` for programs, `content` for people."""
-
-    type = "error"
-    content: str
-    code: str
-    id: CommandId | None = None
-    retry_after: float | None = None
-
-
-@attrs.frozen(kw_only=True)
-class Pong(Event):
-    """The answer to `ping`."""
-
-    type = "pong"
-    timestamp: str
-    id: CommandId | None = None
-
-
-@attrs.frozen(kw_only=True)
-class TypingShown(Event):
-    """Somebody is typing, or stopped."""
-
-    type = "typing"
-    from_: str
-    sender: str
-    to: str | None = None
-    room: str | None = None
-    isTyping: bool  # noqa: N815  (its name on the wire)
-
-
-@attrs.frozen(kw_only=True)
-class Ack(Event):
-    """The command with this `id` was done; what it made."""
-
-    type = "ack"
-    id: CommandId
-    seq: int | None = None
-    room: str | None = None
-    epoch: str | None = None
-    last: int | None = None
-
-
-@attrs.frozen(kw_only=True)
-class HistoryPage(Event):
-    """Entries of a room, ascending: the frames that members got live."""
-
-    type = "history"
-    id: CommandId | None = None
-    room: str
-    epoch: str
-    entries: list[Event]
-    first: int
-    last: int
-    more: bool
-
-
-@attrs.frozen(kw_only=True)
-class RoomList(Event):
-    """Rooms, each with its members' number and where its log stands; `cursor` where the list is cut."""
-
-    type = "room_list"
-    id: CommandId | None = None
-    rooms: list[dict[str, Any]]
-    cursor: str | None = None
-
-
 COMMANDS: tuple[type[Command], ...] = (
     Connect,
     Message,
@@ -357,24 +274,12 @@ COMMANDS: tuple[type[Command], ...] = (
     Join,
     Leave,
     GetHistory,
+    Find,
+    Edit,
+    Delete,
+    React,
+    MarkRead,
+    SetTopic,
     ListRooms,
     ListUsers,
 )
-EVENTS: tuple[type[Event], ...] = (
-    System,
-    Welcome,
-    UserList,
-    Posted,
-    PrivatePosted,
-    Error,
-    Pong,
-    TypingShown,
-    Ack,
-    HistoryPage,
-    RoomList,
-)
-
-
-def timestamp(wall: float) -> str:
-    """Seconds since 1970 as the wire writes them: `2026-01-31T12:00:00.000Z`."""
-    return datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

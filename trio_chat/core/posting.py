@@ -12,16 +12,20 @@ from trio_chat.core.effects import (
     Draft,
     Duplicate,
     Effect,
+    Entry,
     Failed,
     KeyReused,
     Now,
+    Rejected,
     Reply,
     Stale,
 )
+from trio_chat.core.entries import entry_event
 from trio_chat.core.errors import ErrorCode
-from trio_chat.core.history import entry_event
+from trio_chat.core.events import Pong, TypingShown, timestamp
+from trio_chat.core.keeping import keep_member, keep_room, keep_session
 from trio_chat.core.membership import close_if_empty, created, enter
-from trio_chat.core.messages import Message, Ping, Pong, Private, Typing, TypingShown, timestamp
+from trio_chat.core.messages import Message, Ping, Private, Typing
 from trio_chat.core.rooms import Room
 from trio_chat.core.sessions import Session, User
 
@@ -39,7 +43,7 @@ def message(chat: Chat, session: Session, conn: ConnId, request: Message, now: N
     room = session.user.rooms.get(name.key)
     if room is None:
         known = chat.rooms.get(name.key)
-        if not _held(known, request.reply_to):
+        if not held(known, request.reply_to):
             return [refuse(conn, request, ErrorCode.NO_SUCH_ENTRY)]
         entered = enter(chat, session, conn, name, now)
         if isinstance(entered, tuple):
@@ -47,7 +51,7 @@ def message(chat: Chat, session: Session, conn: ConnId, request: Message, now: N
         room = entered
         if known is None:
             effects = created(room, session, conn, now)
-    elif not _held(room, request.reply_to):
+    elif not held(room, request.reply_to):
         return [refuse(conn, request, ErrorCode.NO_SUCH_ENTRY)]
     user = session.user
     draft = Draft(
@@ -73,9 +77,17 @@ def private(chat: Chat, session: Session, conn: ConnId, request: Private, now: N
         return [refuse(conn, request, ErrorCode.BAD_ROOM)]
     if request.reply_to is not None:
         talk = chat.find_room(user, f"@{request.to}")
-        if not _held(talk if isinstance(talk, Room) else None, request.reply_to):
+        if not held(talk if isinstance(talk, Room) else None, request.reply_to):
             return [refuse(conn, request, ErrorCode.NO_SUCH_ENTRY)]
-    room = chat.rooms.talk(user, other)
+    room = chat.find_talk(user, other)
+    if room is None:
+        room = chat.rooms.talk(user, other)
+        keep_room(chat, room)
+        for one in (user, other):
+            keep_member(chat, one, room)
+            for detached in one.sessions:
+                if detached.conn is None:
+                    keep_session(chat, detached)
     draft = Draft(
         "private",
         user.id,
@@ -89,8 +101,8 @@ def private(chat: Chat, session: Session, conn: ConnId, request: Private, now: N
     return [_append(room, draft, conn, request)]
 
 
-def _held(room: Room | None, seq: int | None) -> bool:
-    """Whether an entry that is replied to is still held; there is nothing to hold without a reply."""
+def held(room: Room | None, seq: int | None) -> bool:
+    """Whether an entry that is referred to is still held; there is nothing to hold without one."""
     return seq is None or (room is not None and room.first <= seq <= room.last)
 
 
@@ -105,31 +117,52 @@ def committed(chat: Chat, answer: Committed | Duplicate, now: Now) -> list[Effec
     effects: list[Effect] = []
     if request.conn in chat.conns:
         seq = answer.seq if isinstance(answer, Duplicate) else answer.entry.seq
-        name = draft.room if draft.kind == "message" else f"@{draft.to}"
+        name = draft.room or f"@{draft.to}"
         effects = ack(request.conn, request.answer_to, seq=seq, room=name, epoch=request.epoch)
     room = chat.rooms.get(request.room)
-    if room is None:  # a conversation whose guest ended while the log was busy
+    if room is None or room.epoch != request.epoch:  # closed while the log was busy, and perhaps another by that name
         return effects
     room.pending -= 1
     if isinstance(answer, Duplicate):
         return effects + close_if_empty(chat, room)
     room.last, room.first = answer.entry.seq, answer.first
-    return [*effects, Deliver(room.audience(), entry_event(answer.entry), room.key, room.last)]
+    if draft.kind == "topic":
+        room.topic = draft.content
+        keep_room(chat, room)  # again: another change of the room may have been kept since, with the topic of then
+    return effects + _deliver(room, answer.entry)
 
 
-def not_committed(chat: Chat, answer: KeyReused | Stale | Failed, now: Now) -> list[Effect]:
+def _deliver(room: Room, entry: Entry) -> list[Effect]:
+    """To all at once, but for an entry that names the conversation, which each side calls by another name."""
+    audience = room.audience()
+    if room.between is None or entry.draft.kind == "private":
+        return [Deliver(audience, entry_event(entry, room.name), room.key, entry.seq)]
+    return [
+        Deliver(to, entry_event(entry, room.name_for(user)), room.key, entry.seq)
+        for user in room.between
+        if (to := tuple(conn for conn in audience if room.conns[conn].user is user))
+    ]
+
+
+def not_committed(chat: Chat, answer: KeyReused | Rejected | Stale | Failed, now: Now) -> list[Effect]:
     """The log said no: the sender is told, and nothing else changes."""
     request = answer.request
     assert isinstance(request, Append)
-    code = ErrorCode.KEY_REUSED if isinstance(answer, KeyReused) else ErrorCode.UNAVAILABLE
-    retry_after = None if isinstance(answer, KeyReused) else 1.0
-    if isinstance(answer, Failed):
-        retry_after = answer.retry_after
+    code, content, retry_after = ErrorCode.UNAVAILABLE, "", None
+    match answer:
+        case KeyReused():
+            code = ErrorCode.KEY_REUSED
+        case Rejected():
+            code, content = answer.code, answer.content
+        case Stale():
+            retry_after = 1.0
+        case Failed():
+            retry_after = answer.retry_after
     effects: list[Effect] = []
     if request.conn in chat.conns:
-        effects.append(failure(request.conn, request.answer_to, code, retry_after=retry_after))
+        effects.append(failure(request.conn, request.answer_to, code, content, retry_after=retry_after))
     room = chat.rooms.get(request.room)
-    if room is not None:
+    if room is not None and room.epoch == request.epoch:
         room.pending -= 1
         effects += close_if_empty(chat, room)
     return effects

@@ -11,7 +11,7 @@ import attrs
 from trio_chat.core.effects import ConnId
 from trio_chat.core.limits import Window
 from trio_chat.core.names import Name
-from trio_chat.core.sessions import Session, User
+from trio_chat.core.sessions import Mark, Session, User
 
 
 class _Numbered(Protocol):
@@ -71,6 +71,9 @@ class Room:
     number: int
     epoch: str
     between: tuple[User, User] | None = None
+    owner: str = ""  # the user id; a conversation, and `general`, have none
+    topic: str = ""
+    deserted_at: float | None = None  # seconds since 1970: since then it has no members, but entries
     first: int = 1
     last: int = 0
     pending: int = 0  # appends that the log has not answered
@@ -137,7 +140,7 @@ class Rooms:
 
     def __init__(self, boot: str, created_per_hour: int) -> None:
         self._boot, self._per_hour = boot, created_per_hour
-        self._numbers = 0
+        self._numbers = self._joins = 0
         self._by_key: dict[str, Room] = {}
         self.listed: Roll[Room] = Roll()
         self._created: dict[str, Window] = {}  # by address, the one that asked last at the end
@@ -159,14 +162,34 @@ class Rooms:
         if room is None:
             room = self._new(key, "", between=(one, other))
             for user in (one, other):
-                room.members[user.id] = user
-                user.talks[key] = room
+                self.enroll(user, room)
                 for session in user.sessions:
                     if session.conn is not None:
                         room.attach(session)
                     else:
                         session.positions[key] = 0
         return room
+
+    def enroll(self, user: User, room: Room, mark: Mark | None = None) -> None:
+        """Make the user a member; `mark` where it was one before."""
+        if mark is None:
+            mark = Mark(self._joins + 1)
+        self._joins = max(self._joins, mark.number)
+        room.members[user.id] = user
+        user.marks[room.key] = mark
+        (user.rooms if room.between is None else user.talks)[room.key] = room
+
+    def restore(self, room: Room) -> None:
+        """Take in a room that was here before; an epoch that is empty is made anew."""
+        self._numbers = max(self._numbers, room.number)
+        room.epoch = room.epoch or f"{self._boot}-{room.number}"
+        self._by_key[room.key] = room
+        if room.between is None:
+            self.listed.add(room)
+
+    def all(self) -> list[Room]:
+        """Rooms and conversations."""
+        return list(self._by_key.values())
 
     def close(self, room: Room) -> None:
         """Take a room out."""

@@ -17,6 +17,14 @@ if TYPE_CHECKING:  # rooms know users, and users their rooms: only the types go 
     from trio_chat.core.rooms import Room
 
 
+UNKNOWN = -1  # of a position: the process died before it was kept
+
+
+def digest(token: str) -> str:
+    """What is kept of a session's token."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 @attrs.frozen
 class Asking:
     """A `connect` that waits for the name `key`, while the connection `probed`, which holds it, is to show life."""
@@ -44,6 +52,14 @@ class Connection:
     cut: bool = False  # we closed it; only its `Disconnected` is awaited
 
 
+@attrs.define
+class Mark:
+    """A user's place in a room: `number` counts all joins there ever were, `read` is the last `seq` that was read."""
+
+    number: int
+    read: int = 0
+
+
 @attrs.define(eq=False)
 class User:
     """Somebody: `id` owns, `name` is shown. A guest is the chain of sessions that resume one another."""
@@ -55,6 +71,7 @@ class User:
     sessions: list[Session] = attrs.field(factory=list)
     rooms: dict[str, Room] = attrs.field(factory=dict)
     talks: dict[str, Room] = attrs.field(factory=dict)  # private conversations
+    marks: dict[str, Mark] = attrs.field(factory=dict)  # of both, by the room's key
 
     @property
     def conns(self) -> tuple[ConnId, ...]:
@@ -68,14 +85,19 @@ class User:
 
 @attrs.define(eq=False)
 class Session:
-    """A connection and those that resume it. Detached while `conn` is None; then `positions` say what it was sent."""
+    """A connection and those that resume it. Detached while `conn` is None; then `positions` say what it was sent.
+
+    Its token itself is nowhere: `key` is a digest of it, so that nobody who reads the log's file can resume it.
+    """
 
     number: int
-    token: str
+    key: str
     user: User
     conn: ConnId | None = None
     last_conn: ConnId | None = None
-    positions: dict[str, int] = attrs.field(factory=dict)  # room key → last seq sent
+    positions: dict[str, int] = attrs.field(factory=dict)  # room key → last seq sent, or `UNKNOWN`
+    detached_at: float = 0.0  # seconds since 1970
+    leaving: bool = False  # its connection hears nothing more, but may still write: `positions` may be too high
     bucket_of: str = ""  # where the attempts with its ticket are counted
     cut: Close | None = None  # the code with which we closed the last connection
     typed: dict[str, float] = attrs.field(factory=dict)  # target → when its typing was last passed on
@@ -88,7 +110,8 @@ class People:
         self._boot, self._ticket_key = boot, ticket_key
         self._numbers = 0
         self.by_name: dict[str, User] = {}
-        self.by_token: dict[str, Session] = {}
+        self.by_id: dict[str, User] = {}
+        self._by_key: dict[str, Session] = {}
         self._by_number: dict[int, Session] = {}
 
     def open_guest(self, name: Name, token: str, rooms_per_hour: int, bucket_of: str | None = None) -> Session:
@@ -99,33 +122,54 @@ class People:
         """
         self._numbers += 1
         user = User(self._numbers, f"guest:{self._boot}:{self._numbers}", name, Window(rooms_per_hour, 3600))
-        session = Session(self._numbers, token, user, bucket_of=bucket_of or f"session {self._numbers}")
-        user.sessions.append(session)
-        self.by_name[name.key] = user
-        self.by_token[token] = session
+        bucket_of = bucket_of or f"session {self._numbers}"
+        self.add_user(user)
+        return self.add_session(Session(self._numbers, digest(token), user, bucket_of=bucket_of))
+
+    def add_user(self, user: User) -> None:
+        """Take in a user, whose name is free."""
+        self._numbers = max(self._numbers, user.number)
+        self.by_name[user.name.key] = self.by_id[user.id] = user
+
+    def add_session(self, session: Session) -> Session:
+        """Take in a session of a user who is in."""
+        self._numbers = max(self._numbers, session.number)
+        session.user.sessions.append(session)
+        self._by_key[session.key] = session
         self._by_number[session.number] = session
         return session
 
+    def find(self, token: str) -> Session | None:
+        """The session that a token resumes."""
+        return self._by_key.get(digest(token))
+
     def end(self, session: Session) -> None:
-        """Forget a session; a guest ends with it, and the name is free."""
-        del self.by_token[session.token]
+        """Forget a session."""
+        del self._by_key[session.key]
         del self._by_number[session.number]
         session.user.sessions.remove(session)
-        if not session.user.sessions:
-            del self.by_name[session.user.name.key]
+
+    def remove_user(self, user: User) -> None:
+        """Forget a user; the name is free."""
+        del self.by_name[user.name.key]
+        del self.by_id[user.id]
 
     def ticket(self, session: Session) -> str:
         """The session's number, signed. It is good as long as the session is: live, or to be resumed."""
-        return f"{session.number}.{self._sign(str(session.number))}"
+        return f"{session.number}.{self._sign(session)}"
 
     def holder(self, ticket: str | None) -> Session | None:
         """The session of a ticket, or None for one that is forged, expired or whose session has ended."""
-        number, _, signature = (ticket or "").partition(".")
+        ticket = ticket or ""
+        number = ticket.partition(".")[0]
         if not number.isascii() or not number.isdecimal() or len(number) > 20:
             return None
-        if not hmac.compare_digest(self._sign(number).encode(), signature.encode("utf-8", "replace")):
+        session = self._by_number.get(int(number))
+        if session is None or not hmac.compare_digest(self.ticket(session).encode(), ticket.encode("utf-8", "replace")):
             return None
-        return self._by_number.get(int(number))
+        return session
 
-    def _sign(self, number: str) -> str:
-        return hmac.new(self._ticket_key, number.encode(), hashlib.sha256).hexdigest()[:40]
+    def _sign(self, session: Session) -> str:
+        """Sign the number and the key: after a restart the number of a session that has ended may be another's."""
+        signed = f"{session.number} {session.key}".encode()
+        return hmac.new(self._ticket_key, signed, hashlib.sha256).hexdigest()[:40]

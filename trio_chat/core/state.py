@@ -7,7 +7,7 @@ same inputs at the same times give the same effects, in the same order, on any m
 from __future__ import annotations
 
 from trio_chat.config import Admission, Heartbeat, History, Limits
-from trio_chat.core import connecting, history, posting
+from trio_chat.core import connecting, history, posting, restoring, searching
 from trio_chat.core.chat import Chat, Secrets, refuse
 from trio_chat.core.commands import HANDLERS
 from trio_chat.core.effects import (
@@ -23,6 +23,7 @@ from trio_chat.core.effects import (
     Effect,
     Ending,
     Failed,
+    Found,
     Input,
     Note,
     Now,
@@ -30,13 +31,16 @@ from trio_chat.core.effects import (
     Read,
     Received,
     Refused,
+    Search,
     Stale,
     Tick,
 )
 from trio_chat.core.errors import Close, ErrorCode
+from trio_chat.core.events import System, timestamp
 from trio_chat.core.limits import TokenBucket, Window
-from trio_chat.core.membership import close, tell_news
-from trio_chat.core.messages import Bad, Connect, System, timestamp
+from trio_chat.core.membership import expire, tell_news
+from trio_chat.core.messages import Bad, Connect
+from trio_chat.core.records import Restored
 from trio_chat.core.sessions import Connection
 
 FLOOD_ANSWERS, FLOOD_SECONDS = 100, 60.0  # `rate_limited` answers within seconds, after which 4005
@@ -76,7 +80,17 @@ class ChatState:
         self._drain_batch = 0
 
     def apply(self, given: Input, now: Now) -> list[Effect]:
-        """Take one input. Returns what must happen, in order; never raises for anything that a peer can send."""
+        """Take one input. Returns what must happen, in order; never raises for anything that a peer can send.
+
+        What is to be kept comes first, so that it is in the log before the entries that follow from it.
+        """
+        effects = self._apply(given, now)
+        if self.chat.changes:
+            effects = [*self.chat.changes.values(), *effects]
+            self.chat.changes.clear()
+        return effects
+
+    def _apply(self, given: Input, now: Now) -> list[Effect]:
         match given:
             case Received():
                 return self._received(given, now)
@@ -84,6 +98,8 @@ class ChatState:
                 return posting.committed(self.chat, given, now)
             case Page():
                 return history.page(self.chat, given, now)
+            case Found():
+                return searching.found(self.chat, given)
             case Admit():
                 return self._admit(given, now)
             case Ending() | Disconnected():
@@ -97,6 +113,10 @@ class ChatState:
                 return self._tick(now)
             case Drain():
                 return self._drain(given, now)
+            case Restored():
+                return [*restoring.restore(self.chat, given, now), *self._tick(now)]
+            case Failed(request=Search() as request):
+                return searching.not_found(self.chat, given, request)
             case Stale(request=Read() as request) | Failed(request=Read() as request):
                 return self._unread(given, request, now)
             case _:
@@ -236,7 +256,7 @@ class ChatState:
         for room in chat.stirred.pop(now.mono):
             effects += tell_news(chat, room, now)
         for room in chat.deserted.pop(now.mono):
-            effects += close(chat, room)
+            effects += expire(chat, room, now)
         if self._drain_next is not None and now.mono >= self._drain_next:
             effects += self._drain_some(now)
         return effects

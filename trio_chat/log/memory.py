@@ -2,45 +2,168 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections import deque
+import heapq
+from collections.abc import Callable, Iterator
 from itertools import islice
+from typing import TypeAlias
 
 import attrs
+import trio
 
 from trio_chat.config import History
 from trio_chat.core.effects import (
     Answer,
     Append,
     Committed,
+    Discard,
     Draft,
     Duplicate,
     Entry,
     Forget,
+    Found,
+    Keep,
     KeyReused,
     Now,
     Page,
     Read,
+    Rejected,
+    Request,
+    Search,
     Stale,
 )
+from trio_chat.core.errors import ErrorCode
+from trio_chat.core.records import Restored
+from trio_chat.core.words import words_of
+from trio_chat.log.marks import Marks, digest, shown_size
 
 DAY = 86_400.0
 TOTAL_BYTES = 512 * 1024 * 1024  # of all entries; over it, the room that was written to loses its oldest
 
+Place: TypeAlias = tuple[float, int, int]  # in the order of a search: time, room number, seq
+Hit: TypeAlias = tuple[Place, str, Entry]
+
 
 @attrs.define(eq=False)
 class _RoomLog:
-    """The entries of one room, `first` … `last`; all of a deque's ends are cheap, and its middle is not needed."""
+    """The entries of one room, `first` … `last`.
+
+    They are in a dict by `seq`: an entry in the middle is found, changed and read from as cheaply as the newest, for
+    100 bytes more than in a deque. As the lowest `seq` is known, nothing ever looks for the dict's beginning.
+    """
 
     epoch: str
     last: int = 0
-    entries: deque[Entry] = attrs.field(factory=deque)
-    # (author, key) → (seq, digest of the content, when it is forgotten), oldest first
-    keys: dict[tuple[str, str], tuple[int, bytes, float]] = attrs.field(factory=dict)
+    entries: dict[int, Entry] = attrs.field(factory=dict)
+    words: dict[int, str] = attrs.field(factory=dict)  # seq → what a search finds there, as " one two "
+    marks: dict[int, Marks] = attrs.field(factory=dict)
+    # (author, key) → (seq, when it is forgotten), oldest first; seq → digest of the content, unless that was deleted
+    keys: dict[tuple[str, str], tuple[int, float]] = attrs.field(factory=dict)
+    digests: dict[int, bytes] = attrs.field(factory=dict)
+    latest: float = 0.0
+    disorder: int = 0  # up to this seq the clock had gone back, so that times are not in the order of seq
 
     @property
     def first(self) -> int:
         return self.last - len(self.entries) + 1
+
+    def add(self, draft: Draft) -> Entry:
+        """Give a draft the next place."""
+        self.last += 1
+        entry = self.entries[self.last] = Entry(self.last, self.epoch, draft)
+        if draft.kind in ("message", "private"):
+            self.words[entry.seq] = _searched(draft.content)
+        if draft.at < self.latest:
+            self.disorder = self.last
+        else:
+            self.latest = draft.at
+        return entry
+
+    def pop(self) -> Entry:
+        """Take the oldest entry out. Its key is remembered."""
+        first = self.first
+        self.words.pop(first, None)
+        self.marks.pop(first, None)
+        return self.entries.pop(first)
+
+    def known(self, request: Append, now: Now) -> Duplicate | KeyReused | None:
+        """What a key says to the request, if it was used."""
+        if request.key is None:
+            return None
+        seq, until = self.keys.get((request.draft.author, request.key), (0, now.mono))
+        if until <= now.mono:
+            return None
+        same = self.digests.get(seq) in (None, digest(request.draft))
+        return Duplicate(request, seq) if same else KeyReused(request)
+
+    def remember(self, request: Append, seq: int, now: Now, until: float) -> None:
+        """Remember the key of a request that was committed, and forget old ones."""
+        for key in [key for key, (_, ends) in islice(self.keys.items(), 2) if ends <= now.mono]:
+            self.drop_key(key)  # two a time: faster than they come, and never a pause
+        if request.key is not None:
+            self.drop_key((request.draft.author, request.key))
+            self.keys[request.draft.author, request.key] = seq, until
+            self.digests[seq] = digest(request.draft)
+
+    def drop_key(self, key: tuple[str, str]) -> None:
+        known = self.keys.pop(key, None)
+        if known is not None:
+            self.digests.pop(known[0], None)
+
+    def refused(self, request: Append) -> Duplicate | Rejected | None:
+        """What the entry that the request refers to says to it, if it is not to be committed."""
+        draft = request.draft
+        if draft.kind not in ("edit", "delete", "react"):
+            return None
+        target = self.entries.get(draft.of or 0)
+        if target is None or target.erased or target.draft.kind not in ("message", "private"):
+            return Rejected(request, ErrorCode.NO_SUCH_ENTRY)
+        if draft.kind != "react":
+            allowed = request.moderator or draft.author == target.draft.author
+            return None if allowed else Rejected(request, ErrorCode.FORBIDDEN)
+        known = self.marks.get(target.seq, Marks()).reacted(draft)
+        if isinstance(known, ErrorCode):
+            return Rejected(request, known)
+        return None if known is None else Duplicate(request, known)
+
+    def change(self, entry: Entry) -> int:
+        """Do to the entry `of` what `entry`, which was just added, says; returns by how many bytes it grew."""
+        draft = entry.draft
+        if draft.of is None or draft.kind not in ("edit", "delete", "react"):
+            return 0
+        target = self.entries[draft.of]
+        marks = self.marks.setdefault(target.seq, Marks())
+        if draft.kind == "delete":
+            grown = 0
+            for seq in (target.seq, *marks.edits):
+                gone = self.entries[seq].draft
+                left = attrs.evolve(gone, content="", size=draft.size)
+                self.entries[seq] = Entry(seq, self.epoch, left, erased=True)
+                self.digests.pop(seq, None)
+                grown += draft.size - gone.size
+            del self.words[target.seq], self.marks[target.seq]
+            return grown
+        if draft.kind == "react":
+            marks.react(draft, entry.seq)
+            self.entries[target.seq] = attrs.evolve(target, reactions=marks.shown())
+            return 0
+        marks.edits.append(entry.seq)
+        new = attrs.evolve(target.draft, content=draft.content, size=draft.size)
+        self.entries[target.seq] = attrs.evolve(target, draft=new, edited=draft.at)
+        self.words[target.seq] = _searched(draft.content)  # keeps its place in the dict
+        return draft.size - target.draft.size
+
+    def hits(self, number: int, key: str, needles: list[str], before: Place | None) -> Iterator[Hit]:
+        """What a search finds, in its order: 45 ns for each entry looked at in vain (45 ms for 100 rooms of 10,000)."""
+        longest, *others = sorted(needles, key=len, reverse=True)  # likely the rarest
+        found = (seq for seq, text in reversed(self.words.items()) if longest in text)
+        hits: Iterator[Hit] = (
+            ((self.entries[seq].draft.at, number, seq), key, self.entries[seq])
+            for seq in found
+            if all(word in self.words[seq] for word in others)
+        )
+        if self.disorder >= self.first:
+            hits = iter(sorted(hits, key=_place, reverse=True))
+        return (hit for hit in hits if before is None or hit[0] < before)
 
 
 class MemoryLog:
@@ -50,9 +173,13 @@ class MemoryLog:
         self._config, self._total_bytes = config, total_bytes
         self._rooms: dict[str, _RoomLog] = {}
         self.bytes = 0
+        self.restored = Restored()
+        self.trouble: str | None = None
 
-    def submit(self, request: Append | Read, now: Now) -> Answer:
+    def submit(self, request: Request, now: Now) -> Answer:
         """Answer at once; see `Log`."""
+        if isinstance(request, Search):
+            return self._search(request, now)
         room = self._rooms.get(request.room)
         if room is None:
             if isinstance(request, Read):  # it makes no room: a replay may ask for one that was forgotten since
@@ -63,27 +190,26 @@ class MemoryLog:
         self._trim(room, now.wall)
         return self._append(room, request, now) if isinstance(request, Append) else _read(room, request)
 
+    def keep(self, change: Keep | Discard) -> None:
+        """Nothing: a record is needed by the next process, and then this log is gone."""
+
     def forget(self, request: Forget) -> None:
         """Drop a room and its entries."""
         room = self._rooms.pop(request.room, None)
         if room is not None:
-            self.bytes -= sum(entry.draft.size for entry in room.entries)
+            self.bytes -= sum(entry.draft.size for entry in room.entries.values())
+
+    async def run(self, answered: Callable[[Answer], None]) -> None:
+        """Nothing has to wait here."""
+        await trio.sleep_forever()
 
     def _append(self, room: _RoomLog, request: Append, now: Now) -> Answer:
-        if request.key is not None:
-            digest = _digest(request.draft)
-            known = room.keys.get((request.draft.author, request.key))
-            if known is not None and known[2] > now.mono:
-                return Duplicate(request, known[0]) if known[1] == digest else KeyReused(request)
-            forgotten = now.mono + self._config.dedupe_window
-            room.keys.pop((request.draft.author, request.key), None)
-            room.keys[request.draft.author, request.key] = (room.last + 1, digest, forgotten)
-        room.last += 1
-        entry = Entry(room.last, room.epoch, request.draft)
-        room.entries.append(entry)
-        self.bytes += request.draft.size
-        for key in [key for key, (_, _, until) in islice(room.keys.items(), 2) if until <= now.mono]:
-            del room.keys[key]  # two a time: faster than they come, and never a pause
+        refusal = room.known(request, now) or room.refused(request)
+        if refusal is not None:
+            return refusal
+        entry = room.add(request.draft)
+        self.bytes += request.draft.size + room.change(entry)
+        room.remember(request, entry.seq, now, now.mono + self._config.dedupe_window)
         self._trim(room, now.wall)
         return Committed(request, entry, room.first)
 
@@ -92,46 +218,52 @@ class MemoryLog:
         entries = room.entries
         while entries and (
             len(entries) > self._config.history_limit
-            or entries[0].draft.at < oldest
+            or entries[room.first].draft.at < oldest
             or (self.bytes > self._total_bytes and len(entries) > 1)
         ):
-            self.bytes -= entries.popleft().draft.size
+            self.bytes -= room.pop().draft.size
+
+    def _search(self, request: Search, now: Now) -> Found:
+        streams = []
+        needles = [f" {word} " for word in request.words]
+        for number, key, epoch in request.rooms if needles else ():
+            room = self._rooms.get(key)
+            if room is not None and room.epoch == epoch:
+                self._trim(room, now.wall)
+                streams.append(room.hits(number, key, needles, request.before))
+        found: list[tuple[str, Entry]] = []
+        size = 0
+        for _, key, entry in heapq.merge(*streams, key=_place, reverse=True):
+            size += shown_size(entry)
+            if len(found) == request.limit or (size > request.max_bytes and found):
+                return Found(request, tuple(found), more=True)
+            found.append((key, entry))
+        return Found(request, tuple(found))
 
 
-def _digest(draft: Draft) -> bytes:
-    """What must be the same for a key to be the same message."""
-    return hashlib.blake2b(f"{draft.reply_to}\n{draft.content}".encode(), digest_size=16).digest()
+def _place(hit: Hit) -> Place:
+    return hit[0]
+
+
+def _searched(content: str) -> str:
+    """What is looked through for " word ": at append 3 µs for a line of ASCII, 10 µs of Cyrillic, 0.1 s for a MiB."""
+    return f" {' '.join(words_of(content))} "
 
 
 def _read(room: _RoomLog, request: Read) -> Page:
     first, last = room.first, room.last
     if request.after is not None:
-        start, stop = max(request.after + 1, first), last + 1
+        start = max(request.after + 1, first)
+        seqs = range(start, min(last + 1, start + request.limit))
     else:
-        start, stop = first, min(last + 1, request.before or last + 1)
-    backwards = request.after is None
+        stop = min(last + 1, request.before or last + 1)
+        seqs = range(stop - 1, max(first - 1, stop - 1 - request.limit), -1)
     found: list[Entry] = []
     size = 0
-    for entry in _walk(room, start, stop, backwards=backwards, limit=request.limit):
-        size += entry.draft.size
+    for seq in seqs:
+        entry = room.entries[seq]
+        size += shown_size(entry)
         if size > request.max_bytes and found:
             break
         found.append(entry)
-    return Page(request, tuple(reversed(found) if backwards else found), first, last)
-
-
-def _walk(room: _RoomLog, start: int, stop: int, *, backwards: bool, limit: int) -> list[Entry]:
-    """At most `limit` entries of `start` ≤ seq < `stop`: the first, or `backwards` the last and these first.
-
-    The deque is walked from the end that is nearer: who comes back from a short absence asks for the newest.
-    """
-    count = min(limit, max(0, stop - start))
-    if not count:
-        return []
-    lowest = stop - count if backwards else start
-    before, behind = lowest - room.first, room.last + 1 - lowest - count  # entries on both sides of those wanted
-    if before < behind:
-        found = list(islice(room.entries, before, before + count))
-        return found[::-1] if backwards else found
-    found = list(islice(reversed(room.entries), behind, behind + count))
-    return found if backwards else found[::-1]
+    return Page(request, tuple(found if request.after is not None else reversed(found)), first, last)

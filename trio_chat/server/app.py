@@ -2,6 +2,7 @@
 
     serve
      ├─ broker               owns all room, user and ban state
+     ├─ log                  commits and reads, in threads of its own
      └─ connections          one nursery for
          ├─ listener         one task per listening socket
          └─ connection       one task per peer (`doors`): HTTP, then (`connection`) a nursery of
@@ -10,14 +11,16 @@
              ├─ heartbeat
              └─ trio-websocket's own reader, for all that is no plain frame
 
-To end: stop accepting, drain the connections under one deadline, cancel what is left, then the broker.
+To end: stop accepting, drain the connections under one deadline, cancel what is left, then broker and log; and then
+tell the log what the last connections were sent, and close it.
 """
 
 from __future__ import annotations
 
 import secrets as chance
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import TypeAlias
 
 import trio
@@ -28,6 +31,7 @@ from trio_chat.core.chat import Secrets
 from trio_chat.core.state import ChatState
 from trio_chat.log import Log
 from trio_chat.log.memory import MemoryLog
+from trio_chat.log.sqlite import open_sqlite
 from trio_chat.server.broker import Broker
 from trio_chat.server.connection import GRACE
 from trio_chat.server.doors import Doors
@@ -62,11 +66,49 @@ async def serve(
 
     Raises:
         OSError: an address can't be listened on.
+        LogError: the log can't be opened.
     """
+    boot = chance.token_hex(4) if secrets is None else secrets.boot
     if listeners is None:
         listeners = await trio.open_tcp_listeners(config.listen.port, host=config.listen.host, backlog=BACKLOG)
+    try:
+        async with _opened(config, entries, boot, wall) as log:
+            broker = _broker(config, log, secrets or Secrets(boot=boot, ticket_key=_ticket_key(log)), wall)
+            broker.restore()
+            try:
+                async with trio.open_nursery() as core:
+                    core.start_soon(broker.run)
+                    core.start_soon(log.run, broker.answered)
+                    await _accept(config, broker, listeners, stop, task_status)
+                    core.cancel_scope.cancel()
+            finally:
+                broker.settle()
+    finally:
+        for one in listeners:
+            await trio.aclose_forcefully(one)
+
+
+@asynccontextmanager
+async def _opened(config: Config, entries: Log | None, boot: str, wall: Callable[[], float]) -> AsyncIterator[Log]:
+    """The log that was handed in, or the one that `config` names. Cancelled: see `open_sqlite`."""
+    history = config.history
+    if entries is not None:
+        yield entries
+    elif history.log_path is None:
+        yield MemoryLog(history)
+    else:
+        async with open_sqlite(history.log_path, history=history, sync=history.sync, boot=boot, wall=wall) as log:
+            yield log
+
+
+def _ticket_key(log: Log) -> bytes:
+    """The log's own where it has one: a ticket survives a restart, as its session does."""
+    return log.restored.secret or chance.token_bytes(32)
+
+
+def _broker(config: Config, log: Log, secrets: Secrets, wall: Callable[[], float]) -> Broker:
     state = ChatState(
-        secrets=secrets or Secrets(boot=chance.token_hex(4), ticket_key=chance.token_bytes(32)),
+        secrets=secrets,
         admission=config.admission,
         limits=config.limits,
         history=config.history,
@@ -74,22 +116,29 @@ async def serve(
         connect_timeout=config.listen.connect_timeout,
         server=f"trio_chat/{__version__}",
     )
-    broker = Broker(state, MemoryLog(config.history) if entries is None else entries, config.limits, wall=wall)
-    async with trio.open_nursery() as core:
-        core.start_soon(broker.run)
-        async with trio.open_nursery() as connections:
-            listener = Listener(config, Doors(config, broker).serve)
+    return Broker(state, log, config.limits, wall=wall)
+
+
+async def _accept(
+    config: Config,
+    broker: Broker,
+    listeners: Sequence[trio.abc.Listener[trio.abc.Stream]],
+    stop: trio.Event | None,
+    task_status: trio.TaskStatus[list[Address]],
+) -> None:
+    """Serve all who come until `stop`, then drain. Cancelled: the connections are closed, without a drain."""
+    async with trio.open_nursery() as connections:
+        listener = Listener(config, Doors(config, broker).serve)
+        for one in listeners:
+            connections.start_soon(listener.accept, one, connections)
+        task_status.started([_address(one) for one in listeners])
+        try:
+            await (trio.Event() if stop is None else stop).wait()
+            await _drain(broker, config.listen.drain_seconds)
+        finally:
             for one in listeners:
-                connections.start_soon(listener.accept, one, connections)
-            task_status.started([_address(one) for one in listeners])
-            try:
-                await (trio.Event() if stop is None else stop).wait()
-                await _drain(broker, config.listen.drain_seconds)
-            finally:
-                for one in listeners:
-                    await trio.aclose_forcefully(one)
-            connections.cancel_scope.cancel()
-        core.cancel_scope.cancel()
+                await trio.aclose_forcefully(one)
+        connections.cancel_scope.cancel()
 
 
 async def _drain(broker: Broker, seconds: float) -> None:

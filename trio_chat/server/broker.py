@@ -29,12 +29,14 @@ from trio_chat.core.effects import (
     ConnId,
     Cut,
     Deliver,
+    Discard,
     Disconnected,
     Drain,
     Effect,
     Ending,
     Forget,
     Input,
+    Keep,
     Note,
     Now,
     Probe,
@@ -42,10 +44,12 @@ from trio_chat.core.effects import (
     Received,
     Refused,
     Reply,
+    Request,
+    Search,
     Tick,
 )
 from trio_chat.core.errors import Close
-from trio_chat.core.messages import Event
+from trio_chat.core.events import Event
 from trio_chat.core.state import ChatState
 from trio_chat.log import Log
 from trio_chat.server.outbox import Buffered, Frame, Outbox
@@ -98,7 +102,7 @@ class Broker:
         self._entries, self._wall = entries, wall
         self.commands, self._commands = trio.open_memory_channel[Received](INBOX)
         self._knocks_in, self._knocks = trio.open_memory_channel[Knock](ADMISSIONS)
-        self._urgent: deque[Input] = deque()  # what must not wait and must not be lost: it is bounded by connections
+        self._urgent: deque[Input] = deque()  # what must not wait and must not be lost: bounded by connections and log
         self._ended: deque[tuple[int, Ending | Disconnected]] = deque()
         self._taken = 0  # commands, ever
         self._peers: dict[ConnId, Peer] = {}
@@ -151,16 +155,36 @@ class Broker:
         self._urgent.append(Drain(seconds))
         self.ring()
 
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing can be posted right now, for operators."""
+        return self._entries.trouble
+
     async def empty(self) -> None:
-        """Wait until no connection is left. Cancelled: nothing is lost."""
-        while self._peers or self._urgent:
+        """Wait until no connection is left, and all that they did is applied. Cancelled: nothing is lost."""
+        while self._peers or self._urgent or self._ended:
             self._gone = trio.Event()
+            self.ring()
             await self._gone.wait()
+
+    # --- Before and after the task ---------------------------------------------------------------------------------
+
+    def restore(self) -> None:
+        """Take over what the log knew. A bug in that is raised: better no server than one that forgets."""
+        now = Now(trio.current_time(), self._wall())
+        for effect in self.state.apply(self._entries.restored, now):
+            self._perform(effect, now)
+
+    def settle(self) -> None:
+        """Apply the ends of connections that came when the task was over, so that the log knows of them."""
+        now = Now(trio.current_time(), self._wall())
+        while self._ended:
+            self._end(self._ended.popleft()[1], now)
 
     # --- The task --------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Take turns until cancelled. Cancelled: what waits in the inboxes is lost; none of it was acked."""
+        """Take turns until cancelled. Cancelled: the commands that wait are lost (none was acked); see `settle`."""
         with self._commands, self._knocks:
             while True:
                 with trio.move_on_at(self._due()):
@@ -185,7 +209,7 @@ class Broker:
         if self._due() <= now.mono:
             self._apply(Tick(), now)
         self._flush(now)
-        if not self._peers:
+        if not self._peers and not self._ended:
             self._gone.set()
         return self._resume_replays(now) or more or bool(self._urgent) or bool(self._ended)
 
@@ -262,7 +286,7 @@ class Broker:
                 self._send(effect.conns, effect.event, effect.room, effect.seq)
             case Reply():
                 self._send((effect.conn,), effect.event)
-            case Append():
+            case Append() | Search():
                 self._submit(effect, now)
             case Read():
                 self._read(effect, now)
@@ -278,6 +302,8 @@ class Broker:
                     self.banned.pop(effect.address, None)
                 else:
                     self.banned[effect.address] = effect.until
+            case Keep() | Discard():
+                self._entries.keep(effect)
             case Forget():
                 self._entries.forget(effect)
             case Note():
@@ -299,7 +325,7 @@ class Broker:
         self._urgent.append(Alive(conn))
         self.ring()
 
-    def _submit(self, request: Append | Read, now: Now) -> None:
+    def _submit(self, request: Request, now: Now) -> None:
         answer = self._entries.submit(request, now)
         if answer is not None:
             self._apply(answer, now)

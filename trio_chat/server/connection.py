@@ -19,7 +19,8 @@ from trio_chat.config import Config
 from trio_chat.core.codec import encode, frame
 from trio_chat.core.effects import ConnId, Disconnected, Ending, Received
 from trio_chat.core.errors import Close, ErrorCode
-from trio_chat.core.messages import Bad, Command, Connect, Error
+from trio_chat.core.events import Error
+from trio_chat.core.messages import Bad, Command, Connect
 from trio_chat.server.broker import Broker
 from trio_chat.server.frames import PING_FRAME, FrameError, close_frame
 from trio_chat.server.outbox import Frame, Outbox

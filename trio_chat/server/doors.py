@@ -63,9 +63,10 @@ class Doors:
                     client = self._forwarded.client(peer, head.headers.get("x-forwarded-for"))
                     await self._upgrade(wire, client, connection, head)
                     return
-                draining = "draining" if self._broker.state.draining else None
-                status, body, headers = http.page(head, ready=draining)
-                keep = await connection.skip_body() and draining is None and head.keep
+                draining, trouble = self._broker.state.draining, self._broker.trouble
+                not_ready = "draining" if draining else f"log: {trouble}" if trouble else None
+                status, body, headers = http.page(head, not_ready)
+                keep = await connection.skip_body() and not draining and head.keep
                 keep = await connection.respond(status, body, *headers, keep=keep)
             except http.HttpError as error:
                 if isinstance(error, http.BadHead):

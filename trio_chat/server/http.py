@@ -234,8 +234,8 @@ def _is_key(key: str) -> bool:
         return False
 
 
-def page(head: Head, *, ready: str | None) -> tuple[int, bytes, tuple[tuple[str, str], ...]]:
-    """Status, body and headers of what is not an upgrade. `ready`: why the server is not, or None.
+def page(head: Head, not_ready: str | None) -> tuple[int, bytes, tuple[tuple[str, str], ...]]:
+    """Status, body and headers of what is not an upgrade. `not_ready`: why the server is not, or None.
 
     Raises:
         HttpError: 404 or 405.
@@ -246,6 +246,6 @@ def page(head: Head, *, ready: str | None) -> tuple[int, bytes, tuple[tuple[str,
         raise HttpError(405, "Only GET and HEAD are possible here", ("Allow", "GET, HEAD"))
     if head.path == "/":
         return 200, _PAGE, (("Content-Type", "text/html; charset=utf-8"),)
-    if head.path == "/readyz" and ready is not None:
-        return 503, f"{ready}\n".encode(), (("Cache-Control", "no-store"), ("Retry-After", "5"))
+    if head.path == "/readyz" and not_ready is not None:
+        return 503, f"{not_ready}\n".encode(), (("Cache-Control", "no-store"), ("Retry-After", "5"))
     return 200, b"ok\n", (("Cache-Control", "no-store"),)

@@ -1,0 +1,457 @@
+"""Opening a log file: what is refused is not touched, and what may be another's is not trusted."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import unicodedata
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.log.kinds import NOW, FileKind, append, places, read, refer, search, seqs
+from trio_chat.core.effects import Answer, Committed, Failed, Read
+from trio_chat.log import LogError, opening, schema
+from trio_chat.log.opening import machine_boot, upgrade
+
+PAGE = 4096
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "chat.db"
+
+
+def files(directory: Path) -> dict[str, bytes]:
+    """What is in the files of a log; its lock and its shared memory hold no data."""
+    return {
+        file.name: file.read_bytes()
+        for file in sorted(directory.iterdir())
+        if file.is_file() and not file.name.endswith((".lock", "-shm"))
+    }
+
+
+def fill(path: Path, count: int = 300) -> None:
+    with closing(FileKind(path)) as log:
+        for number in range(count):
+            append(log, f"{number} word " + "x" * (number % 90))
+        refer(log, "react", count, emoji="+")
+        log.tidy(NOW)
+
+
+def crash(path: Path) -> None:
+    """Leave a log as a process does that is killed, with a -wal that holds what was said last."""
+    code = f"""
+import os
+from pathlib import Path
+from tests.log.kinds import FileKind, append
+log = FileKind(Path({str(path)!r}))
+for number in range(50):
+    append(log, f"last {{number}}")
+os._exit(9)
+"""
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 9
+    assert path.with_name("chat.db-wal").stat().st_size > 0
+
+
+def refused(path: Path, match: str) -> str:
+    """Opening says so in one line, and changes nothing."""
+    before = files(path.parent)
+    with pytest.raises(LogError, match=match) as error:
+        FileKind(path)
+    said = str(error.value)
+    assert "\n" not in said
+    assert str(path.parent) in said
+    after = files(path.parent)
+    assert {name: data for name, data in after.items() if data or name in before} == before
+    return said
+
+
+def overwrite(path: Path, offset: int, data: bytes) -> None:
+    with path.open("r+b") as file:
+        file.seek(offset)
+        file.write(data)
+
+
+# --- What is no log --------------------------------------------------------------------------------------------------
+
+
+def test_a_new_log_is_its_owner_s(path: Path) -> None:
+    with closing(FileKind(path)):
+        modes = {file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
+        assert modes == {0o600}
+        assert not path.with_name("chat.db.new").exists()
+
+
+def test_an_empty_file_becomes_a_log_unless_it_was_one(path: Path) -> None:
+    path.touch()
+    fill(path, 3)
+    path.write_bytes(b"")
+    refused(path, "is no log file, or its beginning is damaged")
+    path.unlink()
+    with closing(FileKind(path)) as log:  # it was moved away: that is meant
+        assert log.restored.trusted
+        assert read(log).entries == ()
+
+
+def test_what_is_left_of_making_one_is_no_hindrance(path: Path) -> None:
+    path.with_name("chat.db.new").write_bytes(b"half")
+    fill(path, 3)
+    assert not path.with_name("chat.db.new").exists()
+
+
+def test_a_directory(tmp_path: Path) -> None:
+    with pytest.raises(LogError, match="is a directory, and must be a file"):
+        FileKind(tmp_path)
+
+
+def test_no_directory(tmp_path: Path) -> None:
+    with pytest.raises(LogError, match="there is no directory"):
+        FileKind(tmp_path / "nowhere" / "chat.db")
+
+
+@pytest.mark.parametrize("data", [b"hello", b"{}\n" * 999, b"SQLite format 3\0", b"\0" * 9000])
+def test_what_is_no_database(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+    refused(path, "is no log file")
+
+
+def test_the_database_of_another_program(path: Path) -> None:
+    db = sqlite3.connect(path)
+    with db:
+        db.execute("CREATE TABLE meta(key, value)")
+    db.close()
+    refused(path, "is the SQLite file of another program")
+
+
+def test_a_newer_version(path: Path) -> None:
+    fill(path, 3)
+    for version, match in ((schema.VERSION + 1, "was written by a newer trio_chat"), (0, "there is no version 0")):
+        with closing(sqlite3.connect(path)) as db:
+            db.execute(f"PRAGMA user_version = {version}")
+        refused(path, match)
+
+
+def test_one_that_is_open_in_another_process(path: Path) -> None:
+    code = f"""
+from pathlib import Path
+from tests.log.kinds import FileKind
+log = FileKind(Path({str(path)!r}))
+print("open", flush=True)
+input()
+"""
+    other = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"open\n"
+        assert refused(path, "is open already").endswith(f"in process {other.pid}")
+    finally:
+        other.kill()
+        other.communicate()
+    FileKind(path).close()
+
+
+@pytest.mark.parametrize("forbidden", ["file", "directory"])
+def test_one_that_may_not_be_read_and_written(tmp_path: Path, forbidden: str) -> None:
+    directory = tmp_path / "logs"
+    directory.mkdir()
+    path = directory / "chat.db"
+    fill(path, 3)
+    path.with_name("chat.db.lock").unlink()
+    (path if forbidden == "file" else directory).chmod(0o555)
+    if forbidden == "file":
+        directory.chmod(0o777)
+    before = files(directory)
+    code = f"""
+import os, sys
+from pathlib import Path
+from tests.log.kinds import FileKind
+from trio_chat.log import LogError
+if os.geteuid() == 0:
+    os.setuid(65534)
+try:
+    FileKind(Path({str(path)!r}))
+except LogError as error:
+    print(error)
+"""
+    for parent in tmp_path.parents:
+        if parent.stat().st_uid == os.geteuid() and os.geteuid() == 0 and not parent.stat().st_mode & 1:
+            parent.chmod(parent.stat().st_mode | 0o011)
+    tmp_path.chmod(0o755)
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, timeout=60, check=True)
+    (said,) = done.stdout.decode().splitlines()
+    assert "Permission denied" in said
+    assert files(directory) == before
+    directory.chmod(0o755)
+
+
+# --- Damage ----------------------------------------------------------------------------------------------------------
+
+
+def anything(path: Path) -> list[Answer] | LogError:
+    """Open a damaged log and ask it for all; whatever it says, it raises nothing but `LogError`."""
+    answers: list[Answer] = []
+    try:
+        opened = FileKind(path)
+    except LogError as error:
+        return error
+    with closing(opened) as log:
+        answers += [append(log, "new", key="k"), refer(log, "edit", 7, "words"), refer(log, "delete", 9)]
+        answers.append(log.submit(Read("lobby", "e", 1, 200, 10**6), NOW))
+        log.tidy(NOW)
+    return answers
+
+
+def test_damage_is_found_or_met_and_never_made_worse(path: Path, tmp_path: Path) -> None:
+    """After a crash all pages are looked at; what a page says cannot be checked, and is seen by who reads it."""
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    fill(whole / "chat.db")
+    crash(whole / "chat.db")
+    size = (whole / "chat.db").stat().st_size
+    found = 0
+    for offset in [*range(0, 100, 7), *range(100, size, PAGE // 2 + 11)]:
+        shutil.rmtree(tmp_path / "copy", ignore_errors=True)
+        shutil.copytree(whole, tmp_path / "copy")
+        damaged = tmp_path / "copy" / "chat.db"
+        overwrite(damaged, offset, os.urandom(32) if offset % 2 else b"\xff" * 32)
+        before = files(damaged.parent)
+        said = anything(damaged)
+        if isinstance(said, LogError):
+            found += 1
+            assert "\n" not in str(said)
+            assert files(damaged.parent) == before
+        else:
+            assert len(said) == 4
+            assert {type(answer).__name__ for answer in said} <= {"Committed", "Failed", "Page", "Rejected"}
+    assert found > 5
+
+
+@pytest.mark.parametrize("offset", [0, 20, 68, 105])
+def test_a_damaged_beginning_is_always_found(path: Path, offset: int) -> None:
+    fill(path)
+    overwrite(path, offset, b"\xff" * 30)
+    refused(path, "damaged|another program|cannot be opened")
+
+
+@pytest.mark.parametrize("crashed", [False, True])
+@pytest.mark.parametrize("keep", [50, PAGE, 5 * PAGE, 9 * PAGE + 1])
+def test_a_file_that_lost_its_end(path: Path, keep: int, crashed: bool) -> None:
+    fill(path)
+    if crashed:
+        crash(path)
+    with path.open("r+b") as file:
+        file.truncate(keep)
+    refused(path, "damaged")
+
+
+def test_pages_of_nothing_after_a_crash(path: Path) -> None:
+    fill(path)
+    crash(path)
+    overwrite(path, 2 * PAGE, bytes(PAGE * 20))
+    refused(path, "is damaged: .*; restore a backup, or move it away to begin anew")
+
+
+def test_a_wal_of_a_file_that_is_gone(path: Path) -> None:
+    fill(path)
+    crash(path)
+    path.unlink()
+    refused(path, "is left of a file that is gone")
+
+
+def test_a_wal_of_another_file(path: Path, tmp_path: Path) -> None:
+    """A backup was put in place of the file, and what the crash left beside it would be mixed up with it."""
+    fill(path)
+    shutil.copy(path, tmp_path / "backup")
+    crash(path)
+    shutil.copy(tmp_path / "backup", path)
+    refused(path, "-wal is not of this chat.db")
+    path.with_name("chat.db-wal").unlink()
+    with closing(FileKind(path)) as log:
+        assert not log.restored.trusted
+        assert len(read(log, epoch="boot-r1").entries) == 200
+
+
+def test_a_wal_whose_file_has_no_generation(path: Path) -> None:
+    fill(path)
+    crash(path)
+    data = path.read_bytes()
+    path.write_bytes(data[:PAGE] + bytes(len(data) - PAGE))
+    refused(path, "damaged")
+
+
+# --- Trust -----------------------------------------------------------------------------------------------------------
+
+
+def reopened(path: Path, *, trusted: bool) -> None:
+    with closing(FileKind(path)) as log:
+        assert log.restored.trusted is trusted
+        ((room, span),) = log.restored.spans.items()
+        assert room == "lobby"
+        assert span.epoch == ("e" if trusted else "boot-r1")
+        assert isinstance(append(log, "again", epoch=span.epoch), Committed)
+        assert seqs(read(log, epoch=span.epoch, limit=1)) == [span.last + 1]
+
+
+def test_a_log_that_was_closed_or_crashed_is_trusted(path: Path) -> None:
+    fill(path, 3)
+    reopened(path, trusted=True)
+    crash(path)
+    reopened(path, trusted=True)
+
+
+def test_a_restored_backup_is_not_trusted(path: Path, tmp_path: Path) -> None:
+    fill(path, 3)
+    shutil.copy(path, tmp_path / "backup")
+    reopened(path, trusted=True)
+    shutil.copy(tmp_path / "backup", path)
+    reopened(path, trusted=False)
+
+
+def test_a_copy_from_elsewhere_is_not_trusted(path: Path, tmp_path: Path) -> None:
+    fill(path, 3)
+    shutil.copy(path, tmp_path / "copy.db")
+    reopened(tmp_path / "copy.db", trusted=False)
+    reopened(path, trusted=True)
+
+
+def test_a_copy_of_a_crashed_log_without_its_lock_is_not_trusted(path: Path) -> None:
+    fill(path, 3)
+    crash(path)
+    path.with_name("chat.db.lock").unlink()
+    reopened(path, trusted=False)
+
+
+@pytest.mark.parametrize(("sync", "trusted"), [("normal", False), ("full", True)])
+def test_after_a_power_cut(path: Path, monkeypatch: pytest.MonkeyPatch, sync: str, trusted: bool) -> None:
+    monkeypatch.setattr(FileKind, "sync", sync)
+    fill(path, 3)
+    log = FileKind(path)
+    shutil.copytree(path.parent, path.parent / "after")
+    log.close()
+    monkeypatch.setattr(opening, "machine_boot", lambda: "another")
+    left = path.parent / "after" / "chat.db"
+    with closing(FileKind(left)) as log:
+        assert log.restored.trusted is trusted
+
+
+def test_after_a_clean_end_the_machine_may_start_anew(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(path, 3)
+    monkeypatch.setattr(opening, "machine_boot", lambda: "another")
+    reopened(path, trusted=True)
+
+
+def test_a_machine_that_does_not_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert machine_boot() == machine_boot()
+    monkeypatch.setattr(opening, "BOOT_ID", tmp_path / "nowhere")
+    assert machine_boot() == ""
+
+
+@pytest.mark.parametrize("statement", range(1, 12))
+def test_a_death_while_it_is_opened_loses_no_trust(path: Path, statement: int) -> None:
+    """Wherever it is cut short, the file is known by the next process."""
+    fill(path, 3)
+    code = f"""
+from pathlib import Path
+from tests.log.faults import Dying
+from tests.log.kinds import FileKind
+Dying.after, Dying.length = {statement}, 1
+FileKind(Path({str(path)!r}), factory=Dying)
+"""
+    subprocess.run([sys.executable, "-c", code], timeout=60, check=False)
+    reopened(path, trusted=True)
+
+
+# --- Versions --------------------------------------------------------------------------------------------------------
+
+V2 = "ALTER TABLE rooms ADD COLUMN mood TEXT NOT NULL DEFAULT 'good'; UPDATE rooms SET mood = 'old'"
+
+
+def test_an_older_file_is_brought_to_the_newest_version(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(path, 3)
+    before = path.read_bytes()
+    monkeypatch.setattr(opening, "VERSION", 2)
+    monkeypatch.setattr(schema, "MIGRATIONS", (V2,))
+    monkeypatch.setattr(opening, "upgrade", lambda path, version: upgrade(path, version, (V2,)))
+    with closing(FileKind(path)) as log:
+        assert log.restored.trusted
+        assert seqs(read(log)) == [1, 2, 3, 4]
+        assert log.store._db.row("SELECT mood FROM rooms") == ("old",)
+        assert log.store._db.row("PRAGMA user_version") == (2,)
+    backup = path.with_name("chat.db.v1.bak")
+    assert backup.stat().st_mode & 0o777 == 0o600
+    with closing(sqlite3.connect(backup)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (1,)
+        assert db.execute("SELECT count(*) FROM entries").fetchone() == (4,)
+    assert len(backup.read_bytes()) == len(before)
+    FileKind(path).close()
+
+
+def test_an_upgrade_that_fails_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(path, 3)
+    monkeypatch.setattr(opening, "VERSION", 2)
+    monkeypatch.setattr(opening, "upgrade", lambda path, version: upgrade(path, version, (f"{V2}; SELECT nonsense",)))
+    for _ in range(2):  # and what is left of it is no hindrance
+        with pytest.raises(LogError, match="cannot be brought to version 2: no such column: nonsense"):
+            FileKind(path)
+    monkeypatch.undo()
+    with closing(FileKind(path)) as log:
+        assert seqs(read(log)) == [1, 2, 3, 4]
+        assert log.store._db.row("PRAGMA user_version") == (1,)
+
+
+def test_a_new_file_has_all_migrations(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "VERSION", 2)
+    monkeypatch.setattr(schema, "MIGRATIONS", (V2,))
+    with closing(FileKind(path)) as log:
+        append(log)
+        assert log.store._db.row("SELECT mood FROM rooms") == ("good",)
+
+
+def test_other_words_are_indexed_anew(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another Python may know another Unicode, and make other words of the same content."""
+    fill(path, 30)
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE meta SET value = '1.1.0' WHERE key = 'words'")
+        db.execute("INSERT INTO search(search) VALUES ('delete-all')")
+    with closing(FileKind(path)) as log:
+        assert len(places(search(log, "word"))) == 30
+        (words,) = log.store._db.row("SELECT value FROM meta WHERE key = 'words'")
+        assert words == unicodedata.unidata_version
+
+
+def test_a_system_without_file_locks_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    with pytest.raises(LogError, match="needs the file locks of a POSIX system"):
+        FileKind(path)
+
+
+def test_a_lock_that_cannot_be_made(path: Path) -> None:
+    path.with_name("chat.db.lock").mkdir()
+    with pytest.raises(LogError, match="cannot be opened: Is a directory"):
+        FileKind(path)
+
+
+@pytest.mark.parametrize("name", ["_make", "_claim"])
+def test_what_is_opened_is_released_by_a_bug_too(path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    def bug(*args: object, **options: object) -> Callable[[], None]:
+        raise RuntimeError("bug")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(opening, name, bug)
+        with pytest.raises(RuntimeError, match="bug"):
+            FileKind(path)
+    FileKind(path).close()
+
+
+def test_failed_is_said_of_what_cannot_be_read(path: Path) -> None:
+    fill(path, 3)
+    with closing(FileKind(path)) as log:
+        log.store._db.execute("ALTER TABLE entries RENAME TO elsewhere")
+        request = Read("lobby", "e", 1, 9, 9999)
+        assert log.submit(request, NOW) == Failed(request, 1.0)

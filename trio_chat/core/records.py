@@ -1,0 +1,104 @@
+"""What is kept beside the entries: rooms, users, sessions and memberships, as plain values.
+
+The log keeps the newest record of each key. It is what a server that was started anew knows of the one before it.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, TypeAlias
+
+import attrs
+
+
+@attrs.frozen(kw_only=True)
+class RoomRecord:
+    """A room or, with `between` (two user ids), a private conversation.
+
+    `deserted_at`: since when nobody is a member of it.
+    """
+
+    kind: ClassVar[str] = "room"
+    key: str
+    name: str
+    number: int
+    epoch: str
+    owner: str = ""
+    topic: str = ""
+    between: tuple[str, str] | None = None
+    deserted_at: float | None = None  # seconds since 1970
+
+
+@attrs.frozen(kw_only=True)
+class UserRecord:
+    """Somebody: `key` is the user id."""
+
+    kind: ClassVar[str] = "user"
+    key: str
+    number: int
+    name: str
+
+
+@attrs.frozen(kw_only=True)
+class MemberRecord:
+    """`user` is a member of `room`, in the order of `number`, and has read it up to `read`."""
+
+    kind: ClassVar[str] = "member"
+    user: str
+    room: str
+    number: int
+    read: int = 0
+
+    @property
+    def key(self) -> str:
+        """Both; neither holds a line break but a conversation's key, which is the last."""
+        return member_key(self.user, self.room)
+
+
+@attrs.frozen(kw_only=True)
+class SessionRecord:
+    """A session: `key` is the SHA-256 of its token, in hex, so that whoever reads the file cannot resume it.
+
+    `detached_at` and `positions` (room key → last seq sent) are None while it is live: of a session that was live when
+    the process died, nobody knows what it was sent.
+    """
+
+    kind: ClassVar[str] = "session"
+    key: str
+    number: int
+    user: str
+    bucket_of: str
+    detached_at: float | None = None  # seconds since 1970
+    positions: dict[str, int] | None = None
+    cut: int | None = None
+
+
+Record: TypeAlias = RoomRecord | UserRecord | MemberRecord | SessionRecord
+RECORDS: tuple[type[Record], ...] = (RoomRecord, UserRecord, MemberRecord, SessionRecord)
+
+
+def member_key(user: str, room: str) -> str:
+    """The key of a membership."""
+    return f"{user}\n{room}"
+
+
+@attrs.frozen(kw_only=True)
+class Span:
+    """What a log holds of a room: `first` … `last` (`first` = `last` + 1 where it is empty), in `epoch`."""
+
+    epoch: str
+    first: int
+    last: int
+
+
+@attrs.frozen(kw_only=True)
+class Restored:
+    """What a log knew when it was opened.
+
+    `trusted`: it is what the last process left. Else its tail may be lost, or it is another's copy, and each room needs
+    a new epoch; the log has given one to each in `spans`.
+    """
+
+    records: tuple[Record, ...] = ()
+    spans: dict[str, Span] = attrs.field(factory=dict)  # room key → what is held
+    secret: bytes = b""  # 32 bytes that sign tickets; empty: make some
+    trusted: bool = True

@@ -1,0 +1,56 @@
+"""The lock beside a log file: one process at a time, and which file it was that was used here last.
+
+A token that changes with each use stands in the log file and in here. A file that was restored from a backup, or copied
+from elsewhere, has another one.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from trio_chat.log import LogError
+
+
+class Lock:
+    """`PATH.lock`, held until `release` or the end of the process. The file itself stays: its tokens are needed."""
+
+    def __init__(self, path: Path) -> None:
+        """Take it.
+
+        Raises:
+            LogError: another has it, or it cannot be made.
+        """
+        try:
+            import fcntl
+        except ImportError:  # Windows: SQLite's locks alone do not keep a second server out
+            raise LogError(f"{path}: this kind of log needs the file locks of a POSIX system") from None
+        self._path = path.with_name(f"{path.name}.lock")
+        try:
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise LogError(f"{self._path}: cannot be opened: {error.strerror}") from None
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = self._read()[0]
+            os.close(self._file)
+            raise LogError(f"{path} is open already in process {holder or 'unknown'}") from None
+        self.tokens: tuple[str, ...] = tuple(self._read()[1].split())
+        self.write(*self.tokens)
+
+    def _read(self) -> tuple[str, str]:
+        lines = os.pread(self._file, 4096, 0).decode("ascii", "replace").split("\n")
+        return lines[0], "".join(lines[1:2])
+
+    def write(self, *tokens: str) -> None:
+        """Any of `tokens` may stand in the log file. Durable when it returns; cut short, none matches."""
+        self.tokens = tokens
+        data = f"{os.getpid()}\n{' '.join(tokens)}\n".encode()
+        os.pwrite(self._file, data, 0)
+        os.ftruncate(self._file, len(data))
+        os.fsync(self._file)
+
+    def release(self) -> None:
+        """Let others have it."""
+        os.close(self._file)

@@ -1,0 +1,255 @@
+"""Opening a log file: whether it is one, whether it is whole, and whether it is what the last process left.
+
+Nothing is written to a file before all of that is known. Raises `LogError`, with one line for people.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import sqlite3
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import attrs
+
+from trio_chat.log import LogError
+from trio_chat.log.database import BUSY_MS, Database, Value
+from trio_chat.log.lockfile import Lock
+from trio_chat.log.schema import APPLICATION_ID, MIGRATIONS, VERSION, create, migrate
+
+log = logging.getLogger(__name__)
+Sync: TypeAlias = Literal["normal", "full"]
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # Linux: another after each start of the machine
+_MAGIC = b"SQLite format 3\0"
+
+
+@attrs.frozen
+class Opened:
+    """An open log file. `file`: a descriptor of it, see `scrub`."""
+
+    path: Path
+    lock: Lock
+    file: int
+    db: Database
+    trusted: bool
+
+
+def open_log(path: Path, *, sync: Sync, boot: str, factory: type[sqlite3.Connection] = sqlite3.Connection) -> Opened:
+    """Open the log file `path`, which is made where there is none. `boot`: part of the new epochs, if need be."""
+    path = path.resolve()
+    if path.is_dir():
+        raise LogError(f"{path} is a directory, and must be a file")
+    if not path.parent.is_dir():
+        raise LogError(f"{path}: there is no directory {path.parent}")
+    lock = Lock(path)
+    try:
+        new = not path.exists() or (path.stat().st_size == 0 and not lock.tokens)  # else it is one that lost all
+        if new:
+            _make(path)
+        file = _descriptor(path)
+        try:
+            if not new:
+                _check(path, file, lock)
+            db = Database(path, sync, factory)
+            try:
+                return Opened(path, lock, file, db, _claim(path, db, lock, sync, boot, new=new))
+            except BaseException:
+                db.close()
+                raise
+        except BaseException:
+            os.close(file)
+            raise
+    except (sqlite3.Error, OSError) as error:
+        lock.release()
+        raise LogError(f"{path} cannot be opened: {error}") from None
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _make(path: Path) -> None:
+    """Make an empty log file, wholly or not at all, that only its owner can read."""
+    wal = path.with_name(f"{path.name}-wal")
+    if wal.exists() and wal.stat().st_size:
+        raise LogError(f"{wal} is left of a file that is gone; SQLite would mix it up with a new one: move it away")
+    draft = path.with_name(f"{path.name}.new")
+    draft.unlink(missing_ok=True)
+    os.close(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    db = sqlite3.connect(draft, isolation_level=None)
+    try:
+        create(db)
+        first = {
+            "secret": secrets.token_bytes(32),
+            "generation": secrets.token_hex(16),
+            "boot_id": "",
+            "sync": "",
+            "clean": 1,
+            "words": unicodedata.unidata_version,
+            "erase": 0,
+            "tries": 0,
+        }
+        db.executemany("INSERT INTO meta VALUES (?, ?)", first.items())
+        db.execute("PRAGMA journal_mode = WAL")
+    finally:
+        db.close()
+    draft.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY)
+    os.fsync(directory)
+    os.close(directory)
+
+
+def _descriptor(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        raise LogError(f"{path} cannot be read and written: {error.strerror}") from None
+
+
+def _check(path: Path, file: int, lock: Lock) -> None:
+    """Refuse what is not a whole log file of ours. The header comes first: SQLite itself might mend a foreign file.
+
+    `quick_check` reads it all, 1.0 s per million entries: only after a crash. Damage of a file that was closed well is
+    found when it is met.
+    """
+    head = os.pread(file, 100, 0)
+    if len(head) < 100 or not head.startswith(_MAGIC):
+        raise LogError(f"{path} is no log file, or its beginning is damaged")
+    if int.from_bytes(head[68:72], "big") != APPLICATION_ID:
+        raise LogError(f"{path} is the SQLite file of another program")
+    _check_wal(path, lock)
+    try:
+        db = Database(path, None)
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.Error as error:
+        raise _damaged(path, error) from None
+    try:
+        (version,) = db.row("PRAGMA user_version")
+        if version > VERSION:
+            raise LogError(f"{path} was written by a newer trio_chat: it has version {version}, known is {VERSION}")
+        if version < 1:
+            raise _damaged(path, f"there is no version {version}")
+        (clean,) = db.row("SELECT value FROM meta WHERE key = 'clean'")
+        (size,), (pages,) = db.row("PRAGMA page_size"), db.row("PRAGMA page_count")
+        damage = None
+        if clean and db.nothing_in_wal():
+            if os.fstat(file).st_size < size * pages:
+                damage = "its end is missing"
+        else:
+            (verdict,) = db.row("PRAGMA quick_check(1)")
+            damage = None if verdict == "ok" else verdict.replace("\n", " ")
+    except (sqlite3.Error, TypeError) as error:
+        damage = str(error)
+    finally:
+        db.close()
+    if damage is not None:
+        raise _damaged(path, damage)
+    if version < VERSION:
+        upgrade(path, version)
+
+
+def _damaged(path: Path, damage: object) -> LogError:
+    return LogError(f"{path} is damaged: {damage}; restore a backup, or move it away to begin anew")
+
+
+def _check_wal(path: Path, lock: Lock) -> None:
+    """Refuse a file whose -wal is another's: SQLite would write what is in it over a backup that was put in its place.
+
+    `regenerate` sees to it that the file itself holds the token that it is known by.
+    """
+    wal = path.with_name(f"{path.name}-wal")
+    if not wal.exists() or wal.stat().st_size == 0:
+        return
+    alone = sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)  # as if there were no -wal
+    try:
+        row = alone.execute("SELECT value FROM meta WHERE key = 'generation'").fetchone()
+    except sqlite3.Error as error:
+        raise _damaged(path, error) from None
+    finally:
+        alone.close()
+    if lock.tokens and (row is None or row[0] not in (token.lstrip("!") for token in lock.tokens)):
+        raise LogError(f"{wal} is not of this {path.name}; SQLite would mix them up: move it away")
+
+
+def upgrade(path: Path, version: int, migrations: tuple[str, ...] = MIGRATIONS) -> None:
+    """Make an older file one of the newest version; `PATH.v1.bak` is what version 1 was."""
+    backup = path.with_name(f"{path.name}.v{version}.bak")
+    backup.unlink(missing_ok=True)
+    os.close(os.open(backup, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    source, copy = sqlite3.connect(path, isolation_level=None), sqlite3.connect(backup)
+    try:
+        source.backup(copy)
+        migrate(source, version, migrations)
+    except sqlite3.Error as error:
+        raise LogError(f"{path} cannot be brought to version {len(migrations) + 1}: {error}") from None
+    finally:
+        copy.close()
+        source.close()
+    log.info("log: %s has version %d now; what it was is in %s", path, len(migrations) + 1, backup)
+
+
+# --- Trust -----------------------------------------------------------------------------------------------------------
+
+
+def machine_boot() -> str:
+    """What is the same until the machine starts anew; empty where that is not known."""
+    try:
+        return BOOT_ID.read_text().strip()
+    except OSError:
+        return ""
+
+
+def _claim(path: Path, db: Database, lock: Lock, sync: Sync, boot: str, *, new: bool) -> bool:
+    """Make the file ours; returns whether it is what the last process left. Else each room gets a new epoch."""
+    db.execute("PRAGMA journal_mode = WAL")
+    meta = dict(db.rows("SELECT key, value FROM meta"))
+    doubt = None if new else _doubt(meta, lock.tokens)
+    if doubt is not None:
+        log.warning("log: %s %s; all rooms get a new epoch", path, doubt)
+
+    def change() -> None:
+        if doubt is not None:
+            db.execute("UPDATE rooms SET epoch = ? || '-r' || id", (boot,))
+        if meta["words"] != unicodedata.unidata_version:  # other words may be made of the same content
+            db.execute("INSERT INTO search(search) VALUES ('delete-all')")
+            db.execute("UPDATE rooms SET indexed = swept - 1")
+            db.execute("UPDATE doomed SET indexed = low - 1")
+        now: dict[str, Value] = {"boot_id": machine_boot(), "sync": sync, "words": unicodedata.unidata_version}
+        db.executemany("UPDATE meta SET value = ? WHERE key = ?", [(value, key) for key, value in now.items()])
+        db.execute("UPDATE meta SET value = 0 WHERE key = 'clean'")
+
+    generation = str(meta["generation"])
+    regenerate(db, lock, change, known=generation if doubt is None else f"!{generation}")
+    return doubt is None
+
+
+def _doubt(meta: dict[str, object], tokens: tuple[str, ...]) -> str | None:
+    if meta["generation"] not in tokens:
+        return "is not the file that was used here last"
+    booted = machine_boot()
+    if not meta["clean"] and meta["sync"] == "normal" and (not booted or meta["boot_id"] != booted):
+        return "was open when the machine went down, and may have lost its end"
+    return None
+
+
+def regenerate(db: Database, lock: Lock, change: Callable[[], None], *, known: str | None = None) -> None:
+    """Commit `change` with a new token. Wherever it is cut short, the token in the file is one of those in the lock.
+
+    `known`: the token that is in the file now, with a "!" if it is not to be trusted.
+    """
+    token = secrets.token_hex(16)
+    lock.write(*(lock.tokens if known is None else (known,)), token)
+    db.begin()
+    try:
+        change()
+        db.execute("UPDATE meta SET value = ? WHERE key = 'generation'", (token,))
+        db.commit()
+    except BaseException:
+        db.rollback()
+        raise
+    if db.checkpoint(BUSY_MS):  # else the file itself still has the old one
+        lock.write(token)
