@@ -78,6 +78,7 @@ class Driver:
         self.full: set[ConnId] = set()
         self.lifetime = -1
         self._waiting: list[Request] = []
+        self._newer: set[tuple[str, str]] = set()  # records that were kept, or not, behind what waits
         self._replays: list[Read] = []
         self._conns = 0
         self._tokens = 0
@@ -163,7 +164,9 @@ class Driver:
         cut: Close | None = None,
         unsent: Iterable[tuple[str, int]] = (),
     ) -> list[Effect]:
-        """The connection is over."""
+        """The connection is over. `unsent`: by the room's key, or its epoch where there is none of that key."""
+        rooms = self.state.chat.rooms
+        unsent = [(room.epoch if (room := rooms.get(key)) else key, seq) for key, seq in unsent]
         cut = cut or self.cuts.get(client.conn)
         return self.apply(Disconnected(client.conn, code, cut, tuple(unsent)))
 
@@ -202,14 +205,22 @@ class Driver:
         self.now = Now(mono, START.wall + mono - START.mono)
 
     def _apply(self, given: Input) -> None:
-        if isinstance(given, Committed) and given.request.keep is not None:
-            self.kept[given.request.keep.kind, given.request.keep.key] = given.request.keep
+        if isinstance(given, Committed):
+            self._commit(given.request)
         for effect in self.state.apply(given, self.now):
             if self.lifetime == 0:
                 raise Died
             self.lifetime -= 1
             self.effects.append(effect)
             self._perform(effect)
+
+    def _commit(self, request: Append) -> None:
+        """Keep what came with the entry, unless something newer was kept behind it."""
+        record = request.keep
+        if record is not None and (record.kind, record.key) not in self._newer:
+            self.kept[record.kind, record.key] = record
+        if not self._waiting:
+            self._newer.clear()
 
     def _perform(self, effect: Effect) -> None:
         match effect:
@@ -222,8 +233,10 @@ class Driver:
                 self._ask(effect)
             case Keep(record):
                 self.kept[record.kind, record.key] = record
+                self._newer.add((record.kind, record.key))
             case Discard(kind, key):
                 self.kept.pop((kind, key), None)
+                self._newer.add((kind, key))
             case Read():
                 if effect.history:
                     self._ask(effect)
@@ -252,6 +265,8 @@ class Driver:
 
     def _ask(self, request: Request) -> None:
         if self.held:
+            if not self._waiting:
+                self._newer.clear()
             self._waiting.append(request)
         else:
             self._submit(request)

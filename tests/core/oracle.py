@@ -22,7 +22,7 @@ def records_of(chat: Chat) -> Records:
                 number=room.number,
                 epoch=room.epoch,
                 owner=room.owner,
-                topic=room.topic,
+                topic=room.topics[-1].content if room.topics else room.topic,
                 between=between,
                 deserted_at=room.deserted_at,
             )

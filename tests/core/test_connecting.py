@@ -428,6 +428,30 @@ class TestResume:
         alice.drop(unsent=[("general", 3), ("nowhere", 1)])
         assert driver.resume(alice).contents == ["3", "4"]
 
+    def test_unsent_from_before_a_leave_is_not_sent_again(self) -> None:
+        """Nor is what was said while it was away: it is to hear from its joining on (promise 4)."""
+        driver = Driver()
+        alice, bob = driver.connect("alice"), driver.connect("bob")
+        for client in (alice, bob):
+            client.send(Join(room="den"))
+        for number, command in enumerate([Ping(), Leave(room="den"), Join(room="den")], 1):
+            alice.send(command)
+            bob.send(Message(content=f"{number}", room="den"))
+        alice.drop(unsent=[("den", 1)])
+        assert driver.resume(alice).contents == ["3"]
+
+    def test_unsent_of_a_replay_is_sent_again(self) -> None:
+        driver = Driver()
+        alice, bob = driver.connect("alice"), driver.connect("bob")
+        for client in (alice, bob):
+            client.send(Join(room="den"))
+        speak(bob, "1", "2", room="den")
+        alice.send(Leave(room="den"))
+        alice.send(Join(room="den", after=Position(epoch="boot-2", seq=1)))
+        assert alice.contents == ["1", "2", "2"]
+        alice.drop(unsent=[("den", 2)])
+        assert driver.resume(alice).contents == ["2"]
+
     def test_unsent_of_a_connection_that_we_cut(self) -> None:
         driver = Driver()
         alice, bob = driver.connect("alice"), driver.connect("bob")

@@ -70,7 +70,6 @@ def test_page_full_of_what_was_edited_and_reacted_to() -> None:
     assert found(clients[0], "word") == [(ROOM, 3 * number - 2) for number in range(30, 0, -1)]
 
 
-@pytest.mark.xfail(strict=True, reason="the log counts less for reactions than their frame takes")
 @pytest.mark.parametrize("size", [8192, 65_536])
 def test_page_full_of_all_the_reactions_there_may_be(size: int) -> None:
     """Twenty different ones of 64 bytes, by ten users each; and the largest content, where one message is a page."""

@@ -31,8 +31,7 @@ from trio_chat.core.effects import (
 from trio_chat.core.errors import ErrorCode
 from trio_chat.core.records import Record, Span
 from trio_chat.core.words import words_of
-from trio_chat.log import MAX_EMOJI
-from trio_chat.log.marks import REACTIONS_BYTES
+from trio_chat.log import MAX_EMOJI, REACTIONS_BYTES
 
 LIMIT, WINDOW = 6, 600
 OPTIONS: dict[str, Any] = {"history_limit": LIMIT, "history_days": 1, "dedupe_window": WINDOW}

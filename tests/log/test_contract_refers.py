@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import attrs
@@ -10,8 +11,7 @@ import pytest
 from tests.log.kinds import DAY, NOW, Kind, Make, append, draft, filled, later, make, read, refer, search, seqs
 from trio_chat.core.effects import Answer, Committed, Duplicate, Entry, Forget, KeyReused, Reaction, Rejected
 from trio_chat.core.errors import ErrorCode
-from trio_chat.log import MAX_EMOJI, SHOWN_BYTES, SHOWN_USERS
-from trio_chat.log.marks import REACTIONS_BYTES
+from trio_chat.log import MAX_EMOJI, REACTIONS_BYTES, SHOWN_USERS
 
 __all__ = ["make"]
 
@@ -193,19 +193,38 @@ def test_so_many_names_are_shown_and_the_rest_counted(make: Make) -> None:
     assert (shown.count, shown.users) == (SHOWN_USERS + 3, tuple(f"user {number}" for number in range(SHOWN_USERS)))
 
 
-def test_names_take_so_many_bytes(make: Make) -> None:
+def test_reactions_take_so_many_bytes_of_a_frame(make: Make) -> None:
     log = filled(make, 1)
-    size = SHOWN_BYTES // 10
+    size = REACTIONS_BYTES // 11
     names = [f"{number}".ljust(size - 2, "x") + "é" for number in range(5)]
     for emoji in "abc":
         for name in names:
             refer(log, "react", 1, author=name, emoji=emoji)
     shown = entry(log, 1).reactions
     assert [(one.count, len(one.users)) for one in shown] == [(5, 5), (5, 5), (5, 0)]
-    assert sum(len(name.encode()) for one in shown for name in one.users) == SHOWN_BYTES
+    assert REACTIONS_BYTES - size < written(shown) <= REACTIONS_BYTES
     refer(log, "react", 1, author=names[0], emoji="a", remove=True)
     refer(log, "react", 1, author="y" * (size + 1), emoji="a")
+    assert [len(one.users) for one in entry(log, 1).reactions] == [5, 5, 0]
+    refer(log, "react", 1, author=names[1], emoji="a", remove=True)
+    refer(log, "react", 1, author="y" * (2 * size), emoji="a")
     assert [len(one.users) for one in entry(log, 1).reactions] == [5, 4, 0]
+
+
+def written(shown: tuple[Reaction, ...]) -> int:
+    """Bytes of the field as JSON."""
+    field = {one.emoji: {"count": one.count, "users": one.users} for one in shown}
+    return len(json.dumps({"reactions": field}, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def test_most_and_longest_reactions_fit(make: Make) -> None:
+    log = filled(make, 1)
+    for number in range(MAX_EMOJI):
+        for user in range(10):
+            refer(log, "react", 1, author=f"{user}" + "𐐀" * 31, emoji=chr(0x1F600 + number) * 16)
+    shown = entry(log, 1).reactions
+    assert [one.count for one in shown] == [10] * MAX_EMOJI
+    assert written(shown) <= REACTIONS_BYTES
 
 
 def test_an_entry_takes_the_bytes_of_its_last_edit(make: Make) -> None:

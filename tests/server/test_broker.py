@@ -365,7 +365,7 @@ async def test_too_slow_is_told_to_the_core_at_once(desk: Desk) -> None:
         desk.turn()
     assert (alice.cuts, bob.cuts) == ([], [Close.TOO_SLOW])
     (gone,) = [given for given in desk.inputs if isinstance(given, Disconnected)]
-    assert (gone.conn, gone.cut, dict(gone.unsent)) == (2, Close.TOO_SLOW, {"general": 1})
+    assert (gone.conn, gone.cut, dict(gone.unsent)) == (2, Close.TOO_SLOW, {"test-1": 1})
     assert list(desk.broker._peers) == [1]
     desk.broker.too_slow(2)  # it comes too late, and is none
     desk.broker.ended(Disconnected(2, cut=Close.TOO_SLOW))

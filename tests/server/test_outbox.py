@@ -238,6 +238,20 @@ def test_nothing_is_unsent_that_went_out() -> None:
     assert made.outbox.unsent() == ()
 
 
+def test_what_comes_behind_the_close_frame_is_unsent() -> None:
+    """The broker may deliver once more before it hears of the end."""
+    made = box(3)
+    made.outbox.put(entry(b"aaa", 1))
+    made.outbox.put(entry(b"bbb", 2))
+    made.outbox.flush()
+    made.outbox.end()
+    for seq in (3, 4):
+        made.outbox.put(entry(b"ccc", seq))
+        made.outbox.put(entry(b"ddd", seq, "other"))
+    made.outbox.put(Frame(b"eee"))
+    assert dict(made.outbox.unsent()) == {"general": 2, "other": 3}
+
+
 def test_a_closed_outbox_holds_nothing_and_takes_nothing() -> None:
     made = box(1)
     made.outbox.put(Frame(b"xyz"))

@@ -247,9 +247,18 @@ def disconnected(chat: Chat, connection: Connection, ended: Disconnected, now: N
     session = connection.session
     if session is not None and session.last_conn == connection.id and session in session.user.sessions:
         session.leaving = False
-        session.positions |= {key: seq - 1 for key, seq in ended.unsent if session.positions.get(key, 0) >= seq}
+        _step_back(session, dict(ended.unsent))
         keep_session(chat, session)
     return effects
+
+
+def _step_back(session: Session, unsent: dict[str, int]) -> None:
+    """What was not sent is to be sent again; but nothing from before the user joined (promise 4)."""
+    for room in session.user.everywhere():
+        first = unsent.get(room.epoch)
+        if first is not None:
+            since = session.user.marks[room.key].since
+            session.positions[room.key] = min(session.positions[room.key], max(first - 1, since))
 
 
 def _why(code: int | None, cut: Close | None) -> str:

@@ -129,7 +129,7 @@ class Ending:
 class Disconnected:
     """A connection is over: `code` is the client's (None: it left without any), `cut` ours, if we closed it.
 
-    `unsent`: of each room, the first `seq` in the outbox that never reached the socket.
+    `unsent`: of each room, by the epoch of its log, the first `seq` in the outbox that never reached the socket.
     """
 
     conn: ConnId
@@ -180,11 +180,11 @@ class Reply:
 
 @attrs.frozen
 class Deliver:
-    """Send `event` to all of `conns`, encoded once. `room` and `seq` where it is an entry of a log."""
+    """Send `event` to all of `conns`, encoded once. `epoch` and `seq` where it is an entry of a log."""
 
     conns: tuple[ConnId, ...]
     event: Event
-    room: str = ""
+    epoch: str = ""
     seq: int = 0
 
 

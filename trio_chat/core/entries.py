@@ -32,7 +32,7 @@ def entry_event(entry: Entry, called: str) -> Event:
                 sender=draft.sender,
                 timestamp=when,
             )
-        case "topic":
+        case _:
             return _topic(entry, called, when)
 
 

@@ -53,6 +53,8 @@ def replay(chat: Chat, session: Session, room: Room, since: Position | int, now:
     if not known or seq > room.last or seq + 1 < room.first:
         effects.append(lagged(session.conn, session, room, now))
         seq = room.first - 1
+    mark = session.user.marks[room.key]
+    mark.since = min(mark.since, seq)
     room.attach(session, seq)
     if session.conn in room.catching:
         effects.append(_next_read(room, session.conn, seq))
@@ -125,7 +127,7 @@ def _replayed(room: Room, session: Session, answer: Page, now: Now) -> list[Effe
     if after + 1 < answer.first:  # trimmed under our feet
         effects.append(lagged(conn, session, room, now))
     called = room.name_for(session.user)
-    effects += [Deliver((conn,), entry_event(entry, called), room.key, entry.seq) for entry in answer.entries]
+    effects += [Deliver((conn,), entry_event(entry, called), room.epoch, entry.seq) for entry in answer.entries]
     reached = answer.entries[-1].seq if answer.entries else room.last
     if reached >= room.last:
         room.caught_up(conn)

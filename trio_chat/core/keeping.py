@@ -13,8 +13,8 @@ from trio_chat.core.rooms import Room
 from trio_chat.core.sessions import Session, User
 
 
-def room_record(room: Room, topic: str | None = None) -> RoomRecord:
-    """A room as it is kept; with another `topic`, as it is to be."""
+def room_record(room: Room) -> RoomRecord:
+    """A room as it is kept: with the topic that it is about to get, for the log has that before this."""
     between = None if room.between is None else (room.between[0].id, room.between[1].id)
     return RoomRecord(
         key=room.key,
@@ -22,7 +22,7 @@ def room_record(room: Room, topic: str | None = None) -> RoomRecord:
         number=room.number,
         epoch=room.epoch,
         owner=room.owner,
-        topic=room.topic if topic is None else topic,
+        topic=room.topics[-1].content if room.topics else room.topic,
         between=between,
         deserted_at=room.deserted_at,
     )

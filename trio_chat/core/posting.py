@@ -128,7 +128,7 @@ def committed(chat: Chat, answer: Committed | Duplicate, now: Now) -> list[Effec
     room.last, room.first = answer.entry.seq, answer.first
     if draft.kind == "topic":
         room.topic = draft.content
-        keep_room(chat, room)  # again: another change of the room may have been kept since, with the topic of then
+        room.topics.remove(draft)
     return effects + _deliver(room, answer.entry)
 
 
@@ -136,9 +136,9 @@ def _deliver(room: Room, entry: Entry) -> list[Effect]:
     """To all at once, but for an entry that names the conversation, which each side calls by another name."""
     audience = room.audience()
     if room.between is None or entry.draft.kind == "private":
-        return [Deliver(audience, entry_event(entry, room.name), room.key, entry.seq)]
+        return [Deliver(audience, entry_event(entry, room.name), room.epoch, entry.seq)]
     return [
-        Deliver(to, entry_event(entry, room.name_for(user)), room.key, entry.seq)
+        Deliver(to, entry_event(entry, room.name_for(user)), room.epoch, entry.seq)
         for user in room.between
         if (to := tuple(conn for conn in audience if room.conns[conn].user is user))
     ]
@@ -156,7 +156,7 @@ def not_committed(chat: Chat, answer: KeyReused | Rejected | Stale | Failed, now
             code, content = answer.code, answer.content
         case Stale():
             retry_after = 1.0
-        case Failed():
+        case _:
             retry_after = answer.retry_after
     effects: list[Effect] = []
     if request.conn in chat.conns:
@@ -164,6 +164,9 @@ def not_committed(chat: Chat, answer: KeyReused | Rejected | Stale | Failed, now
     room = chat.rooms.get(request.room)
     if room is not None and room.epoch == request.epoch:
         room.pending -= 1
+        if request.draft.kind == "topic":
+            room.topics.remove(request.draft)
+            keep_room(chat, room)  # another change may have been kept meanwhile, with the topic that is none now
         effects += close_if_empty(chat, room)
     return effects
 

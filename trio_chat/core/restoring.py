@@ -15,7 +15,7 @@ from trio_chat.core.keeping import discard, keep_member, keep_room, keep_session
 from trio_chat.core.limits import Window
 from trio_chat.core.membership import close_if_empty, succeed
 from trio_chat.core.names import parse_name
-from trio_chat.core.records import MemberRecord, Record, Restored, RoomRecord, SessionRecord, UserRecord
+from trio_chat.core.records import MemberRecord, Record, Restored, RoomRecord, SessionRecord, Span, UserRecord
 from trio_chat.core.rooms import Room
 from trio_chat.core.sessions import UNKNOWN, Mark, Session, User
 
@@ -40,7 +40,7 @@ def restore(chat: Chat, given: Restored, now: Now) -> list[Effect]:
     for back in sorted(detached, key=lambda session: session.detached_at):
         chat.detached.set(back, _mono(back.detached_at, now))
     effects: list[Effect] = [
-        Forget(key, span.epoch) for key, span in given.spans.items() if chat.rooms.get(key) is None
+        Forget(key, span.epoch) for key, span in given.spans.items() if not _is_of(chat.rooms.get(key), span)
     ]
     effects += _settle(chat, now)
     if given.records:
@@ -75,18 +75,25 @@ def _user(chat: Chat, record: UserRecord) -> bool:
 def _general(chat: Chat, given: Restored) -> None:
     """`general` is there in any case; it is kept anew, for it may be the first time."""
     general = chat.general
+    fresh, general.epoch = general.epoch, ""
     for record in _of(given, RoomRecord):
         if record.key == general.key:
             general.topic = record.topic
-            general.epoch = record.epoch if given.trusted else general.epoch
+            general.epoch = record.epoch if given.trusted else ""
     _span(given, general)
+    general.epoch = general.epoch or fresh
     keep_room(chat, general)
 
 
 def _span(given: Restored, room: Room) -> None:
+    """What the log holds of the room; not what it holds of another that had its name."""
     span = given.spans.get(room.key)
-    if span is not None:
+    if span is not None and span.epoch == (room.epoch or span.epoch):
         room.epoch, room.first, room.last = span.epoch, span.first, span.last
+
+
+def _is_of(room: Room | None, span: Span) -> bool:
+    return room is not None and room.epoch == span.epoch
 
 
 def _room(chat: Chat, given: Restored, record: RoomRecord) -> bool:
@@ -151,7 +158,7 @@ def _settle(chat: Chat, now: Now) -> list[Effect]:
             effects += end_user(chat, user, now)
     rooms = [room for room in chat.rooms.all() if room is not chat.general and room.between is None]
     for room in rooms:
-        if (not room.members and room.deserted_at is None) or room.owner not in room.members:
+        if room.owner not in room.members:
             succeed(chat, room, now)
         effects += close_if_empty(chat, room)
     for room in sorted(chat.deserted, key=lambda room: room.deserted_at or now.wall):

@@ -67,7 +67,8 @@ def topic(chat: Chat, session: Session, conn: ConnId, request: SetTopic, now: No
     draft = _draft("topic", session, room, now, request.topic)
     draft = attrs.evolve(draft, size=draft.size + json_size(request.topic))  # its frame says it twice, once for people
     room.pending += 1
-    return [Append(room.key, room.epoch, draft, conn, request.id, keep=room_record(room, request.topic))]
+    room.topics.append(draft)
+    return [Append(room.key, room.epoch, draft, conn, request.id, keep=room_record(room))]
 
 
 def _draft(kind: EntryKind, session: Session, room: Room, now: Now, content: str = "") -> Draft:

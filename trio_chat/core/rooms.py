@@ -8,7 +8,7 @@ from typing import Generic, Protocol, TypeVar
 
 import attrs
 
-from trio_chat.core.effects import ConnId
+from trio_chat.core.effects import ConnId, Draft
 from trio_chat.core.limits import Window
 from trio_chat.core.names import Name
 from trio_chat.core.sessions import Mark, Session, User
@@ -73,6 +73,7 @@ class Room:
     between: tuple[User, User] | None = None
     owner: str = ""  # the user id; a conversation, and `general`, have none
     topic: str = ""
+    topics: list[Draft] = attrs.field(factory=list)  # that were asked for, until the log has answered
     deserted_at: float | None = None  # seconds since 1970: since then it has no members, but entries
     first: int = 1
     last: int = 0
@@ -173,7 +174,7 @@ class Rooms:
     def enroll(self, user: User, room: Room, mark: Mark | None = None) -> None:
         """Make the user a member; `mark` where it was one before."""
         if mark is None:
-            mark = Mark(self._joins + 1)
+            mark = Mark(self._joins + 1, since=room.last)
         self._joins = max(self._joins, mark.number)
         room.members[user.id] = user
         user.marks[room.key] = mark

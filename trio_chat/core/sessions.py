@@ -54,10 +54,14 @@ class Connection:
 
 @attrs.define
 class Mark:
-    """A user's place in a room: `number` counts all joins there ever were, `read` is the last `seq` that was read."""
+    """A user's place in a room: `number` counts all joins there ever were, `read` is the last `seq` that was read.
+
+    `since`: after which `seq` the user was to hear of it; nothing before that is sent again.
+    """
 
     number: int
     read: int = 0
+    since: int = 0
 
 
 @attrs.define(eq=False)

@@ -20,7 +20,7 @@ What a `Log` guarantees, whatever keeps it:
    its place among the others while anybody is left who reacted so.
 7. From then on reading shows the entry `of` in its present state; the content of a deleted entry, and of the edits of
    it, is nowhere any longer, at most a minute later not in a file either. They take the bytes of the `delete` then, and
-   an entry with reactions `marks.REACTIONS_BYTES` more than its draft.
+   an entry with reactions `REACTIONS_BYTES` more than its draft.
 8. What is kept is what was kept last under each kind and key. It is committed in the order of the calls, together with
    the entries: what was kept before an entry was submitted is not lost if that entry is committed.
 9. A log that cannot commit answers an `Append` with `Failed` and goes on answering `Read` and `Search`, if it can;
@@ -37,7 +37,7 @@ from trio_chat.core.records import Restored
 
 MAX_EMOJI = 20  # different reactions to one entry
 SHOWN_USERS = 10  # of a reaction, at most, by name …
-SHOWN_BYTES = 800  # … and all names of an entry's reactions together, in UTF-8: they must fit beside the content
+REACTIONS_BYTES = 2000  # … and as JSON, all of an entry's together: they must fit into a frame beside the content
 
 
 class LogError(Exception):

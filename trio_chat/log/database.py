@@ -13,6 +13,12 @@ CACHE_KIB = 16_384
 WAL_BYTES = 16 * 1024 * 1024  # that the -wal file keeps once it has grown
 
 
+def said(error: Exception) -> str:
+    """What SQLite says of an error, in one line and without the text of a row in it."""
+    words = " ".join(str(error).split())
+    return "a text in it is not UTF-8" if words.startswith("Could not decode") else words
+
+
 class Database:
     """A connection that writes, or with `sync` None one that only reads. For one thread at a time.
 

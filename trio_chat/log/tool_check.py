@@ -13,9 +13,10 @@ import msgspec
 
 from trio_chat.core.records import RECORDS
 from trio_chat.core.words import words_of
+from trio_chat.log.database import said
 from trio_chat.log.schema import EDIT, KINDS, SEQ_BITS, SEQ_MASK, VERSION
 from trio_chat.log.spans import RoomSpan
-from trio_chat.log.tools import EVERY, STRANGE, Report, holder, interrupted, reading, said
+from trio_chat.log.tools import EVERY, STRANGE, Report, holder, interrupted, reading
 
 MOST = 100  # findings that are told; a file with more of them has enough
 _META = {"secret": bytes, "generation": str, "boot_id": str, "sync": str, "clean": int, "words": str, "erase": int}

@@ -17,6 +17,7 @@ from typing import TypeAlias
 import msgspec
 
 from trio_chat.log import LogError
+from trio_chat.log.database import said
 from trio_chat.log.schema import APPLICATION_ID, VERSION
 
 BUSY_SECONDS = 5.0  # that a look into the file waits for a server that is just beginning or ending
@@ -78,12 +79,6 @@ def tokens(path: Path) -> list[str]:
         return beside(path, ".lock").read_text("ascii", "replace").split("\n")[1].split()
     except (OSError, IndexError):
         return []
-
-
-def said(error: Exception) -> str:
-    """What SQLite says of an error, without the text of a row in it."""
-    words = " ".join(str(error).split())
-    return "a text in it is not UTF-8" if words.startswith("Could not decode") else words
 
 
 # --- Reading ---------------------------------------------------------------------------------------------------------

@@ -283,7 +283,7 @@ class Broker:
             case Admitted() | Refused():
                 self._answer(effect)
             case Deliver():
-                self._send(effect.conns, effect.event, effect.room, effect.seq)
+                self._send(effect.conns, effect.event, effect.epoch, effect.seq)
             case Reply():
                 self._send((effect.conn,), effect.event)
             case Append() | Search():
@@ -309,9 +309,9 @@ class Broker:
             case Note():
                 log.log(logging.WARNING if effect.warning else logging.INFO, effect.text, *effect.args)
 
-    def _send(self, conns: tuple[ConnId, ...], event: Event, room: str = "", seq: int = 0) -> None:
+    def _send(self, conns: tuple[ConnId, ...], event: Event, epoch: str = "", seq: int = 0) -> None:
         """Encode once, frame once; per member only a reference is queued."""
-        made = Frame(frame(encode(event)), room, seq)
+        made = Frame(frame(encode(event)), epoch, seq)
         peers, touched = self._peers, self._touched
         for conn in conns:
             peer = peers.get(conn)
