@@ -50,6 +50,13 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session
+def crash(session: nox.Session) -> None:
+    """Hundreds of `kill -9`, in and around commits, and one checker; `nox -s crash -- --rounds 20` is over sooner."""
+    session.install("-e.", *nox.project.dependency_groups(PYPROJECT, "test"))
+    session.run("python", "-m", "tests.crash.harness", *(session.posargs or ("--rounds", "200")))
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Write the generated pages of docs/ anew."""
     session.install("-e.")

@@ -1,0 +1,133 @@
+"""What a user comes back to: the session, its rooms and its read markers (promise 3, and what is kept beside the log).
+
+The log promises that what was to be kept is not lost once an entry is committed that was posted after it; what a crash
+comes before is therefore not held against the server, and only counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+
+from .evidence import Evidence
+from .transcript import Connection, End, Frame, brief, room_key
+
+EDGE = 1.0  # seconds around the end of the resume window in which either is right
+
+
+@attrs.define
+class Fact:
+    """Something that `process` said at `at`, and that was kept: `sure` if it was seen to outlive a process."""
+
+    value: Any
+    at: float
+    process: int
+    sure: bool = False
+
+    def holds(self, evidence: Evidence, process: int) -> bool:
+        """Whether it must be known to `process`."""
+        return self.sure or self.process == process or evidence.kept_since(self.at, self.process)
+
+
+class Sessions:
+    """Follows all connections of one user in order. `unsure`: sessions that were not resumed, and need not be."""
+
+    def __init__(self, evidence: Evidence, resume_window: float) -> None:
+        self._evidence, self._window = evidence, resume_window
+        self._session: Fact | None = None
+        self._ended = False  # by a 1000
+        self._seen_at = 0.0  # when it was last connected
+        self._rooms: dict[str, Fact] = {}  # room → whether we are in
+        self._read: dict[str, Fact] = {}
+        self.unsure = 0
+
+    def follow(self, connections: Sequence[Connection]) -> None:
+        """Go through them."""
+        for connection in connections:
+            welcome = connection.welcome
+            if welcome is not None:
+                self._welcomed(connection, welcome)
+                self._during(connection)
+            self._ended = self._ended or connection.end is End.LEFT
+            self._seen_at = connection.ended_at
+
+    def _welcomed(self, connection: Connection, welcome: Frame) -> None:
+        evidence, session = self._evidence, self._session
+        asked = connection.lines[0].frame.get("resume", {}).get("session")
+        if session is not None and asked == session.value and not welcome["resumed"] and not self._ended:
+            away = connection.opened_at - self._seen_at
+            if away < self._window - EDGE and session.holds(evidence, connection.process):
+                text = f"{connection.name}, process {connection.process}: not resumed, after {away:.1f} s"
+                evidence.find("session", text, brief(connection.lines[0].frame), brief(welcome))
+            else:
+                self.unsure += 1
+        if not welcome["resumed"]:
+            self._session = Fact(welcome["session"], connection.lines[1].at, connection.process)
+            self._ended, self._rooms, self._read = False, {}, {}
+        else:
+            if session is None or welcome["session"] != session.value:
+                text = f"{connection.name}, process {connection.process}: resumed as another session"
+                evidence.find("session", text, brief(welcome))
+                self._session = session = Fact(welcome["session"], connection.lines[1].at, connection.process)
+            session.sure = session.sure or session.process != connection.process
+            if not welcome.get("more"):
+                self._compare(connection, welcome)
+
+    def _compare(self, connection: Connection, welcome: Frame) -> None:
+        """Rooms and markers are as they were left."""
+        evidence, process = self._evidence, connection.process
+        told = {room_key(here["room"], connection.name): here for here in welcome["rooms"]}
+        who = f"{connection.name}, process {process}"
+        for room, fact in self._rooms.items():
+            if fact.value is not None and fact.value != (room in told) and fact.holds(evidence, process):
+                text = f"{who}: {room} was {'joined' if fact.value else 'left'}, and that is gone"
+                evidence.find("session", text, f"welcome {sorted(told)}")
+        for room, fact in self._read.items():
+            if room in told and told[room].get("read", 0) < fact.value and fact.holds(evidence, process):
+                evidence.find("session", f"{who}: {room} was read up to {fact.value}", f"welcome {told[room]}")
+        for room in {*told, *self._rooms}:
+            before = self._rooms.get(room)
+            if before is None or before.value != (room in told):
+                self._rooms[room] = Fact(room in told, connection.opened_at, process, sure=before is None)
+            else:
+                before.sure = before.sure or before.process != process
+
+    def _during(self, connection: Connection) -> None:
+        asked: dict[Any, tuple[int, Frame]] = {}
+        left: dict[str, int] = {}
+        for number, line in enumerate(connection.lines):
+            frame = line.frame
+            if line.ours:
+                if "id" in frame:
+                    asked[frame["id"]] = number, frame
+                room = room_key(frame.get("room", "general"), connection.name)
+                if frame["type"] == "leave":
+                    left[room] = number
+                    self._read.pop(room, None)
+                known = self._rooms.get(room)
+                if frame["type"] in ("join", "leave") or (
+                    frame["type"] == "message" and (known is None or known.value is not True)
+                ):
+                    self._rooms[room] = Fact(None, line.at, connection.process)
+            elif frame["type"] == "ack" and frame["id"] in asked:
+                sent, command = asked[frame["id"]]
+                room = room_key(command.get("room", "general"), connection.name)
+                if sent >= left.get(room, -1):
+                    self._acked(command, room, Fact(True, line.at, connection.process))
+
+    def _acked(self, command: Frame, room: str, fact: Fact) -> None:
+        match command["type"]:
+            case "join":
+                known = self._rooms.get(room)
+                if known is None or known.value is not True:
+                    self._rooms[room] = fact
+            case "leave":
+                self._rooms[room] = attrs.evolve(fact, value=False)
+            case "message":
+                self._rooms[room] = attrs.evolve(fact, sure=True)
+            case "read":
+                known = self._read.get(room)
+                if known is None or known.value < command["seq"]:
+                    self._read[room] = attrs.evolve(fact, value=command["seq"])

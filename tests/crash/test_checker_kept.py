@@ -1,0 +1,221 @@
+"""The checker again: what is edited, deleted and reacted to, and what a user comes back to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import pytest
+
+from .checker import Log
+from .test_checker import STAMP, Talk, World, exchange, message
+from .transcript import End, Frame
+
+LATER = "2026-01-31T12:00:01.000Z"
+
+
+def entry(type: str, seq: int, of: int, sender: str = "ann", **fields: Any) -> Frame:
+    """The frame of an entry that refers to another."""
+    return {"type": type, "room": "general", "seq": seq, "of": of, "sender": sender, "timestamp": LATER, **fields}
+
+
+def back(world: World, last: int, name: str = "ben", seq: int = 0, process: int = 3, **welcome: Any) -> Talk:
+    """`name` resumes from `seq` on."""
+    return world.comes(name, process, resume={"general": {"epoch": "e", "seq": seq}}, last=last, **welcome)
+
+
+def edited() -> World:
+    """Ann posts, edits, and is reacted to; ben sees it all, live."""
+    world = World()
+    ann, ben = world.comes("ann"), world.comes("ben")
+    ann.posts(1, "ann-1", acked=1)
+    ann.says("edit", id=2, room="general", seq=1, content="ann-new").hears("ack", id=2, room="general", seq=2)
+    ben.gets((1, "ann-1")).hears(**entry("edited", 2, 1, content="ann-new"))
+    ben.says("react", id=1, room="general", seq=1, emoji="👍").hears("ack", id=1, room="general", seq=3)
+    ben.hears(**entry("reacted", 3, 1, "ben", emoji="👍"))
+    reactions = {"👍": {"count": 1, "users": ["ben"]}}
+    world.logs["general"] = Log(
+        "e",
+        1,
+        3,
+        (
+            message(1, "ann-new", edited=LATER, reactions=reactions),
+            entry("edited", 2, 1, content="ann-new"),
+            entry("reacted", 3, 1, "ben", emoji="👍"),
+        ),
+    )
+    return world
+
+
+def held(world: World, at: int, **fields: Any) -> World:
+    """The same, but with other fields in an entry of the log in the end."""
+    log = world.logs["general"]
+    changed = tuple({**one, **fields} if one["seq"] == at else one for one in log.entries)
+    world.logs["general"] = attrs.evolve(log, entries=changed)
+    return world
+
+
+def deleted() -> World:
+    """Then ann deletes it, and everything of it is gone."""
+    world = edited()
+    back(world, 3, "ann", 3).says("delete", id=1, room="general", seq=1).hears(
+        "ack", id=1, room="general", seq=4
+    ).ends()
+    gone = entry("edited", 2, 1)
+    reacted = entry("reacted", 3, 1, "ben", emoji="👍")
+    world.logs["general"] = Log("e", 1, 4, (entry("deleted", 1, 1), gone, reacted, entry("deleted", 4, 1)))
+    return world
+
+
+def test_edits_reactions_and_deletions_that_are_right() -> None:
+    """Also replayed: the message in its present state, then what came of it."""
+    world = edited()
+    back(world, 3).hears(**message(1, "ann-new", edited=LATER)).hears(**entry("edited", 2, 1, content="ann-new")).ends()
+    assert world.report().findings == []
+
+    world = deleted()
+    back(world, 4).hears(**entry("deleted", 1, 1)).hears(**entry("edited", 2, 1)).ends()
+    assert world.report().findings == []
+
+
+def test_an_edit_that_is_forgotten() -> None:
+    """Whoever comes after it was acked is shown the new content."""
+    world = edited()
+    back(world, 3).gets((1, "ann-1")).ends()
+
+    assert world.wrong() == {"changed"}
+
+
+def test_a_deletion_that_is_forgotten() -> None:
+    """Whoever comes after it was acked is shown no content; neither is whoever heard of it on this connection."""
+    world = deleted()
+    back(world, 4).hears(**message(1, "ann-new", edited=LATER)).ends()
+    assert world.wrong() == {"deleted"}
+
+    world = deleted()
+    back(world, 4).hears(**entry("deleted", 1, 1)).hears(**entry("edited", 2, 1, content="ann-new")).ends()
+    assert world.wrong() == {"deleted"}
+
+
+def test_a_deleted_content_in_a_history() -> None:
+    """Pages count, and so do hits of a search."""
+    world = deleted()
+    shown = message(1, "ann-new", edited=LATER)
+    page = {"room": "general", "epoch": "e", "entries": [shown], "first": 1, "last": 4}
+    back(world, 4, seq=4).says("history", id=1, room="general").hears("history", id=1, **page).ends()
+    hits = [{"room": "general", "epoch": "e", "entry": shown}]
+    back(world, 4, seq=4).says("search", id=1, query="new").hears("search_result", id=1, hits=hits).ends()
+
+    assert [finding.kind for finding in world.report().findings] == ["deleted", "deleted"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"content": "ann-1", "edited": None}, {"edited": STAMP}, {"reactions": {}}, {"sender": "eve"}],
+    ids=["an edit is gone", "another edit", "a reaction is gone", "another author"],
+)
+def test_a_log_that_is_not_what_its_entries_made_of_it(fields: Frame) -> None:
+    """Read in the end."""
+    assert held(edited(), 1, **fields).wrong() & {"changed", "lost"}
+
+
+def test_a_log_that_holds_deleted_content() -> None:
+    """In the message, or in an edit of it."""
+    assert "deleted" in held(deleted(), 2, content="ann-new").wrong()
+    assert "deleted" in held(deleted(), 1, **message(1, "ann-new", edited=LATER)).wrong()
+
+
+def test_a_log_with_a_hole() -> None:
+    """What is held has no gaps."""
+    world = exchange()
+    log = world.logs["general"]
+    world.logs["general"] = attrs.evolve(log, entries=log.entries[:1] + log.entries[2:])
+
+    assert "gap" in world.wrong()
+
+
+def test_a_trimmed_log_loses_nothing() -> None:
+    """What is before its first was there."""
+    world = exchange()
+    log = world.logs["general"]
+    world.logs["general"] = attrs.evolve(log, first=3, entries=log.entries[2:])
+
+    assert world.report().findings == []
+
+
+def test_a_reaction_that_was_counted_twice() -> None:
+    """The same reaction of the same author is one."""
+    world = edited()
+    log = world.logs["general"]
+    twice = entry("reacted", 4, 1, "ben", emoji="👍")
+    world.logs["general"] = attrs.evolve(log, last=4, entries=(*log.entries, twice))
+
+    assert world.wrong() == {"changed"}
+
+
+# --- Sessions --------------------------------------------------------------------------------------------------------
+
+
+def test_a_session_that_was_kept_is_resumed() -> None:
+    """It was kept if an entry is committed that was sent after it."""
+    world = exchange()
+    world.comes("ben", 3, resume={}, last=3, resumed=False).ends()
+
+    assert world.wrong() == {"session"}
+
+
+def test_a_session_that_nothing_was_committed_after_may_be_gone() -> None:
+    """It is counted."""
+    world = World()
+    world.comes("ann").ends()
+    world.comes("ann", 2, resume={}, resumed=False).ends()
+    report = world.ends().report()
+
+    assert (report.findings, report.unsure) == ([], 1)
+
+
+def test_a_session_that_its_client_ended_is_not_resumed() -> None:
+    """1000 ends it."""
+    world = exchange()
+    back(world, 3, seq=3).ends(End.LEFT)
+    world.comes("ben", 3, resume={}, last=3, resumed=False).ends()
+
+    assert world.wrong() == set()
+
+
+def kept(command: str, **fields: Any) -> World:
+    """Ben does something, and then an entry is committed."""
+    world = exchange()
+    ben = back(world, 3, seq=3)
+    ben.says("join", id=1, room="red").hears("ack", id=1, room="red", epoch="e", last=0)
+    ben.says(command, id=2, **fields).hears("ack", id=2)
+    ben.posts(3, "ben-4", acked=4).ends()
+    return world.ends("ann-1", "ben-1", "ann-2", "ben-4")
+
+
+def test_rooms_come_back() -> None:
+    """Those joined, and none that was left."""
+    world = kept("ping")
+    world.talks[-1].connection.lines[-4].frame["type"] = "pong"  # the answer of a ping
+    back(world, 4, seq=4, process=4, rooms={"red": 0}).ends()
+    assert world.wrong() == set()
+
+    back(world, 4, seq=4, process=4).ends()
+    assert world.wrong() == {"session"}
+
+    world = kept("leave", room="red")
+    back(world, 4, seq=4, process=4).ends()
+    assert world.wrong() == set()
+
+    back(world, 4, seq=4, process=4, rooms={"red": 0}).ends()
+    assert world.wrong() == {"session"}
+
+
+def test_read_markers_come_back() -> None:
+    """They only move forward."""
+    world = kept("read", room="general", seq=2)
+    back(world, 4, seq=4, process=4, read=3, rooms={"red": 0}).ends()
+    assert world.wrong() == set()
+
+    back(world, 4, seq=4, process=4, read=1, rooms={"red": 0}).ends()
+    assert world.wrong() == {"session"}
