@@ -291,6 +291,7 @@ async def test_a_replay_is_pulled_page_by_page(autojump_clock: MockClock) -> Non
         gone = server.knock()
         session = (await gone.connect("bob"))["session"]
         await gone.drop()
+        await wait_all_tasks_blocked()  # else the first may be written to who is gone
         for number in range(100):
             await alice.say("message", content=f"{number} ".ljust(20_000, "x"), id=number)
             await alice.event("ack")

@@ -6,6 +6,7 @@ Of each class, the docstring's first line is what the generated documents say of
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import attrs
@@ -268,6 +269,7 @@ EVENTS: tuple[type[Event], ...] = (
 )
 
 
+@lru_cache(maxsize=64)  # all that happens in one turn has one time
 def timestamp(wall: float) -> str:
     """Seconds since 1970 as the wire writes them: `2026-01-31T12:00:00.000Z`."""
     return datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -187,12 +187,21 @@ class Broker:
         """Take turns until cancelled. Cancelled: the commands that wait are lost (none was acked); see `settle`."""
         with self._commands, self._knocks:
             while True:
-                with trio.move_on_at(self._due()):
-                    await self._bell.wait()
-                self._bell = trio.Event()
-                if self._turn(Now(trio.current_time(), self._wall())):
-                    self.ring()  # there is more: let the others run, and go on
-                await trio.lowlevel.checkpoint()
+                with trio.CancelScope(deadline=self._due()) as scope:
+                    while True:  # one scope for many turns: a new one each time cost a tenth of a private message
+                        await self._bell.wait()
+                        # Whoever can be read from right now comes into this turn, too: a third more in 100 rooms of 10.
+                        await trio.lowlevel.checkpoint()
+                        self._next_turn()
+                        due = self._due()
+                        if due != scope.deadline:
+                            scope.deadline = due
+                self._next_turn()
+
+    def _next_turn(self) -> None:
+        self._bell = trio.Event()
+        if self._turn(Now(trio.current_time(), self._wall())):
+            self.ring()  # there is more: let the others run, and go on
 
     def _due(self) -> float:
         due = self.state.next_due()

@@ -160,10 +160,14 @@ async def read(
         try:
             commands.send_nowait(received)
         except trio.WouldBlock:
-            with transport.pause():  # the broker is full: we don't read, and the peer's silence is not its own
+            transport.pause()  # the broker is full: we don't read, and the peer's silence is not its own
+            try:
                 await commands.send(received)
+            finally:
+                transport.go_on()
         broker.ring()
-        await trio.lowlevel.checkpoint()
+        if not transport.waited:  # a peer whose messages are all there already must not starve the others
+            await trio.lowlevel.checkpoint()
 
 
 async def write(conn: Connection) -> Ended:

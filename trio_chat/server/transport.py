@@ -11,8 +11,7 @@ trio-websocket's own. So the order of messages is the order of the bytes.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import trio
 import trio_websocket
@@ -77,6 +76,7 @@ class Transport(trio.abc.Stream):
         self.upgraded = False  # before that, what is written is HTTP
         self.close_sent = False
         self._pauses = 0
+        self.waited = False  # since `receive` was called last: the other tasks had their turn
         self.last_byte = trio.current_time()
         self.unfinished_since: float | None = None
         self.on_byte: Callable[[], None] | None = None  # called once, at the next byte
@@ -91,15 +91,14 @@ class Transport(trio.abc.Stream):
         """Whether we do not read: the silence is not the peer's."""
         return self._pauses > 0
 
-    @contextmanager
-    def pause(self) -> Iterator[None]:
-        """While we do not read. Two tasks may pause at a time: one waits for the broker, one for the budget."""
+    def pause(self) -> None:
+        """We do not read, until `go_on`. Two tasks may pause at a time: one for the broker, one for the budget."""
         self._pauses += 1
-        try:
-            yield
-        finally:
-            self._pauses -= 1
-            self.last_byte = trio.current_time()
+
+    def go_on(self) -> None:
+        """The pause is over."""
+        self._pauses -= 1
+        self.last_byte = trio.current_time()
 
     async def open(self, nursery: trio.Nursery, subprotocol: str | None) -> None:
         """Shake hands; trio-websocket's reader runs in `nursery` from here on. Cancelled: the peer is left waiting."""
@@ -115,6 +114,7 @@ class Transport(trio.abc.Stream):
             PeerLeft: it closed, or is gone.
             FrameError: it broke a rule; the close that says so is still to be sent.
         """
+        self.waited = False
         while not self._theirs:
             item = await self._next()
             if isinstance(item, str):
@@ -157,6 +157,7 @@ class Transport(trio.abc.Stream):
                 self.unfinished_since = None
             elif self.unfinished_since is None:
                 self.unfinished_since = now
+            self.waited = True
             try:
                 data = await self._wire.receive()
             except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -179,12 +180,15 @@ class Transport(trio.abc.Stream):
             return
         if self._over_since is None:
             self._over_since = now
-        with self.pause():
+        self.pause()
+        try:
             while wait:
                 if trio.current_time() - self._over_since >= FLOOD_SECONDS:
                     raise FrameError(Close.FLOODING)
                 await trio.sleep(max(wait, MIN_PAUSE))
                 wait = self._budget.take(trio.current_time())
+        finally:
+            self.go_on()
 
     def _account(self, held: int) -> None:
         more = held - self._accounted
