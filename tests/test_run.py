@@ -152,6 +152,7 @@ def test_addresses_are_announced_as_urls(
     announce(Config(), addresses)
     listening = [message for _level, message in said if message.startswith("listening")]
     assert listening == [f"listening on http://{place}/ and ws://{place}/ws" for place in places]
+    assert any("on all interfaces" in message for _level, message in said) == ("localhost:10000" in places)
 
 
 def test_what_is_lost_or_open_is_a_warning(said: list[tuple[str, str]]) -> None:

@@ -105,6 +105,8 @@ def announce(config: Config, addresses: list[Address]) -> None:
     log.info("trio_chat %s", trio_chat.__version__)
     for place in dict.fromkeys(_place(address) for address in addresses):
         log.info("listening on http://%s/ and ws://%s/ws", place, place)
+    if any(ipaddress.ip_address(host).is_unspecified for host, _port in (address[:2] for address in addresses)):
+        log.info("on all interfaces: other machines can connect; --host 127.0.0.1 keeps them out")
     if config.history.log_path is None:
         log.warning("log: memory; messages end with the process")
     else:

@@ -78,7 +78,9 @@ class Driver:
         self.full: set[ConnId] = set()
         self.lifetime = -1
         self._waiting: list[Request] = []
-        self._newer: set[tuple[str, str]] = set()  # records that were kept, or not, behind what waits
+        self._asked = 0
+        self._places: dict[int, int] = {}  # id of a request → the how many-th it was
+        self._kept_after: dict[tuple[str, str], int] = {}  # record → how many requests came before it was kept, or not
         self._replays: list[Read] = []
         self._conns = 0
         self._tokens = 0
@@ -113,6 +115,7 @@ class Driver:
         if not trusted:
             for room in self.log._rooms.values():
                 room.epoch = f"{boot}-{room.epoch}"
+                room.entries = {seq: attrs.evolve(entry, epoch=room.epoch) for seq, entry in room.entries.items()}
         spans = {key: Span(epoch=room.epoch, first=room.first, last=room.last) for key, room in self.log._rooms.items()}
         self.kept = {name: record for name, record in self.kept.items() if record.kind not in drop and name not in lost}
         return self.apply(Restored(records=tuple(self.kept.values()), spans=spans, trusted=trusted))
@@ -217,10 +220,10 @@ class Driver:
     def _commit(self, request: Append) -> None:
         """Keep what came with the entry, unless something newer was kept behind it."""
         record = request.keep
-        if record is not None and (record.kind, record.key) not in self._newer:
+        if record is None:
+            return
+        if self._kept_after.get((record.kind, record.key), 0) < self._places[id(request)]:
             self.kept[record.kind, record.key] = record
-        if not self._waiting:
-            self._newer.clear()
 
     def _perform(self, effect: Effect) -> None:
         match effect:
@@ -233,10 +236,10 @@ class Driver:
                 self._ask(effect)
             case Keep(record):
                 self.kept[record.kind, record.key] = record
-                self._newer.add((record.kind, record.key))
+                self._kept_after[record.kind, record.key] = self._asked
             case Discard(kind, key):
                 self.kept.pop((kind, key), None)
-                self._newer.add((kind, key))
+                self._kept_after[kind, key] = self._asked
             case Read():
                 if effect.history:
                     self._ask(effect)
@@ -264,9 +267,9 @@ class Driver:
                 self.inboxes[conn].append(event)
 
     def _ask(self, request: Request) -> None:
+        self._asked += 1
+        self._places[id(request)] = self._asked
         if self.held:
-            if not self._waiting:
-                self._newer.clear()
             self._waiting.append(request)
         else:
             self._submit(request)

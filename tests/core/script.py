@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import hashlib
 
-from tests.core.driver import Driver
+from tests.core.driver import Client, Driver
 from trio_chat.core.effects import Alive, Drain, Effect
 from trio_chat.core.errors import ErrorCode
 from trio_chat.core.messages import (
     Bad,
+    Delete,
+    Edit,
+    Find,
     GetHistory,
     Join,
     Leave,
     ListRooms,
     ListUsers,
+    MarkRead,
     Message,
     Position,
     Private,
+    React,
+    SetTopic,
     Typing,
 )
 
@@ -33,6 +39,7 @@ def play() -> list[Effect]:
         client.send(Private(to=f"user {(number + 3) % 8}", content="psst"))
         client.send(Typing(room="general"))
         driver.advance(0.3)
+    revise(clients)
     rivals = [driver.connect(f"user {number}") for number in (1, 1, 2, 2)]
     driver.apply(Alive(clients[2].conn))
     for client in clients[:3]:
@@ -50,6 +57,12 @@ def play() -> list[Effect]:
         ):
             client.send(command)
         client.send(Bad(code=ErrorCode.BAD_JSON, content="no"))
+    for trusted in (True, False):
+        driver.crash(trusted=trusted)
+        for number in (4, 0, 6):
+            clients[number] = driver.resume(clients[number], {"general": Position(epoch="boot-1", seq=number)})
+        clients[5] = driver.resume(clients[5])
+        revise(clients[4:7])
     for _ in range(5):
         driver.admit(address="10.9.9.9")
     driver.advance(3)
@@ -57,6 +70,23 @@ def play() -> list[Effect]:
     driver.apply(Drain(2))
     driver.advance(1000)
     return driver.effects
+
+
+def revise(clients: list[Client]) -> None:
+    """Change what was said, and look for it."""
+    for number, client in enumerate(clients):
+        room = f"room {number % 3}"
+        for command in (
+            React(room=room, seq=1, emoji="+", id="react"),
+            React(room=room, seq=1, emoji="+", remove=number % 2 > 0),
+            Edit(room=room, seq=number // 3 + 1, content=f"hello anew from {number}", id="edit"),
+            Delete(room=room, seq=number // 2 + 1, id="delete"),
+            SetTopic(room=room, topic=f"topic of {number}", id="topic"),
+            MarkRead(room=room, seq=2, id="read"),
+            Find(query="HELLO from", limit=2, id="search"),
+            GetHistory(room=room, id="history"),
+        ):
+            client.send(command)
 
 
 def digest() -> str:

@@ -85,5 +85,6 @@ def test_deadlines_against_a_list(actions: list[tuple[str, int]]) -> None:
         else:
             now += item
         assert deadlines.next() == (model[0][0] if model else None)
+        assert list(deadlines) == [other for _, other in model]
         assert [item in deadlines for item in range(6)] == [item in [other for _, other in model] for item in range(6)]
         assert deadlines.due(item) == next((due for due, other in model if other == item), None)

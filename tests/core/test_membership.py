@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 
 from tests.core.driver import Client, Driver
+from tests.core.oracle import check_kept
 from trio_chat.core.codec import encode
 from trio_chat.core.effects import Forget
 from trio_chat.core.events import Ack, Error, Posted, RoomList, System, UserList, Welcome
@@ -184,6 +185,26 @@ class TestDeserted:
         bob.send(Join(room="den"))
         driver.advance(80_000)
         assert driver.state.chat.rooms.get("den") is not None
+
+    def test_it_stays_while_the_log_is_about_to_take_another_entry(self) -> None:
+        driver = Driver(history_days=1)
+        alice = driver.connect("alice")
+        driver.held = True
+        alice.send(Message(content="hello", room="den", id=1))
+        alice.send(Leave(room="den"))
+        driver.advance(86_400)
+        room = driver.state.chat.rooms.get("den")
+        assert room is not None
+        assert room.pending == 1
+        alice.news()
+        driver.release()
+        assert alice.news() == [Ack(id=1, seq=1, room="den", epoch="boot-2")]
+        driver.advance(86_399)
+        assert driver.state.chat.rooms.get("den") is room
+        check_kept(driver)
+        driver.advance(1)
+        assert driver.state.chat.rooms.get("den") is None
+        check_kept(driver)
 
 
 class TestLeave:

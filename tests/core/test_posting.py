@@ -2,18 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import attrs
 import pytest
 
 from tests.core.driver import Client, Driver
-from trio_chat.core.effects import Append, Failed
+from tests.core.oracle import check_kept
+from trio_chat.core.effects import (
+    Answer,
+    Append,
+    Committed,
+    Duplicate,
+    Entry,
+    Failed,
+    Forget,
+    KeyReused,
+    Reply,
+    Stale,
+)
 from trio_chat.core.events import Ack, Error, Pong, Posted, PrivatePosted, TypingShown
-from trio_chat.core.messages import Command, GetHistory, Join, Leave, Message, Ping, Private, Typing
+from trio_chat.core.messages import Command, Edit, GetHistory, Join, Leave, Message, Ping, Private, SetTopic, Typing
 from trio_chat.core.posting import TYPING_TARGETS
 
 
 def pair(**options: float) -> tuple[Driver, Client, Client]:
     driver = Driver(**options)
     return driver, driver.connect("alice"), driver.connect("bob")
+
+
+COMMANDS_OF_A_ROOM = [
+    Message(content="1", room="den", id=1),
+    Edit(room="den", seq=1, content="1", id=1),
+    SetTopic(room="den", topic="tea", id=1),
+]
+ANSWERS: list[Callable[[Append], Answer]] = [
+    lambda request: Committed(request, Entry(2, request.epoch, request.draft), 1),
+    lambda request: Duplicate(request, 2),
+    KeyReused,
+    Stale,
+    Failed,
+]
 
 
 class TestMessage:
@@ -114,6 +143,42 @@ class TestMessage:
         assert isinstance(error, Error)
         assert (error.code, error.id, error.retry_after) == ("unavailable", 1, 7.0)
         assert driver.state.chat.rooms.get("den") is None
+
+    @pytest.mark.parametrize("command", COMMANDS_OF_A_ROOM)
+    @pytest.mark.parametrize("make", ANSWERS)
+    def test_answer_to_a_room_of_before_leaves_the_new_one_alone(
+        self, command: Command, make: Callable[[Append], Answer]
+    ) -> None:
+        """The room was closed, and made anew in another epoch."""
+        driver, alice, bob = pair()
+        alice.send(Message(content="0", room="den"))
+        driver.held = True
+        alice.send(command)
+        first = driver.state.chat.rooms.get("den")
+        assert first is not None
+        alice.send(Leave(room="den"))
+        driver.state.chat.rooms.close(first)
+        driver.log.forget(Forget("den", first.epoch))
+        bob.send(Message(content="new", room="den"))
+        bob.send(SetTopic(room="den", topic="tea"))
+        room = driver.state.chat.rooms.get("den")
+        assert room is not None
+        assert room.epoch != first.epoch
+        before = attrs.asdict(room, recurse=False)
+        bob.news()
+        (reply,) = driver.answer(make)
+        assert isinstance(reply, Reply)
+        assert reply.conn == alice.conn
+        if isinstance(reply.event, Ack):
+            assert reply.event == Ack(id=1, seq=2, room="den", epoch=first.epoch)
+        else:
+            assert isinstance(reply.event, Error)
+            assert reply.event.id == 1
+        assert attrs.asdict(room, recurse=False) == before
+        driver.release()
+        assert bob.contents == ["new"]
+        assert (room.pending, room.last, room.topic) == (0, 2, "tea")
+        check_kept(driver)
 
 
 class TestPrivate:

@@ -1,4 +1,4 @@
-"""Edits, deletions, reactions and topics: who may, what becomes of them, and what the log says to them."""
+"""Edits, deletions and reactions: who may, and what becomes of them."""
 
 from __future__ import annotations
 
@@ -6,70 +6,35 @@ from typing import Any
 
 import pytest
 
-from tests.core.driver import Client, Driver
-from tests.core.oracle import check_kept
+from tests.core.driver import Driver
+from tests.core.scenes import WHEN, den, nothing_happened, shown
 from trio_chat.core.codec import encode
-from trio_chat.core.effects import Append, Deliver, Failed, Keep, KeyReused, Rejected, Stale
-from trio_chat.core.errors import ErrorCode
 from trio_chat.core.events import (
     Ack,
     Deleted,
     Edited,
     Error,
-    Event,
-    HistoryPage,
     Posted,
-    PrivatePosted,
     Reacted,
-    System,
 )
 from trio_chat.core.messages import (
     Command,
-    Connect,
     Delete,
     Edit,
     GetHistory,
     Join,
     Leave,
-    ListRooms,
     Message,
-    Private,
     React,
-    Resume,
     SetTopic,
 )
 from trio_chat.log import MAX_EMOJI
 
-WHEN = "2026-01-01T00:00:00.000Z"
 CHANGES = [
     Edit(room="den", seq=1, content="x", id=1),
     Delete(room="den", seq=1, id=1),
     React(room="den", seq=1, emoji="+", id=1),
 ]
-
-
-def den(**options: Any) -> tuple[Driver, Client, Client]:
-    """Alice owns the den, where she said "hi" and bob said "ho"."""
-    driver = Driver(messages_burst=1000, **options)
-    alice, bob = driver.connect("alice"), driver.connect("bob")
-    alice.send(Message(content="hi", room="den"))
-    bob.send(Message(content="ho", room="den"))
-    return driver, alice, bob
-
-
-def shown(client: Client, room: str = "den") -> list[Event]:
-    """The history of a room."""
-    page = client.send(GetHistory(room=room, limit=200))[-1]
-    assert isinstance(page, HistoryPage)
-    return page.entries
-
-
-def error_text(code: str) -> str:
-    return next(known.text for known in ErrorCode if known.value == code)
-
-
-def nothing_happened(driver: Driver, start: int) -> bool:
-    return not any(isinstance(effect, Append | Deliver | Keep) for effect in driver.effects[start:])
 
 
 class TestEdit:
@@ -290,247 +255,3 @@ class TestReact:
             assert alice.done(React(room="den", seq=1, emoji=f"{number}", id=1)).seq == number + 3
         assert bob.refused(React(room="den", seq=1, emoji="x", id=1)).code == "too_large"
         assert bob.done(React(room="den", seq=1, emoji="7", id=1)).seq == MAX_EMOJI + 3
-
-
-class TestConversation:
-    def talk(self) -> tuple[Driver, Client, Client]:
-        driver = Driver()
-        alice, bob = driver.connect("Alice"), driver.connect("bob")
-        alice.send(Private(to="bob", content="psst"))
-        return driver, alice, bob
-
-    def test_each_side_sees_its_own_name_of_the_room(self) -> None:
-        driver, alice, bob = self.talk()
-        for number, command in enumerate(
-            (
-                Edit(room="@BOB", seq=1, content="shh", id=1),
-                React(room="@bob", seq=1, emoji="+", id=1),
-                Delete(room="@bob", seq=1, id=1),
-            ),
-            2,
-        ):
-            alice.news()
-            bob.news()
-            ack, own = alice.send(command)
-            assert ack == Ack(id=1, seq=number, room="@bob", epoch="boot-2")
-            (other,) = bob.news()
-            assert isinstance(own, Edited | Reacted | Deleted)
-            assert isinstance(other, Edited | Reacted | Deleted)
-            assert (own.room, other.room) == ("@bob", "@Alice")
-            assert (own.seq, own.of, own.sender) == (other.seq, other.of, other.sender) == (number, 1, "Alice")
-        for client, called in ((alice, "@bob"), (bob, "@Alice")):
-            entries = shown(client, called)
-            assert [getattr(entry, "room", None) for entry in entries] == [called] * 4
-        bob.drop()
-        alice.send(Private(to="bob", content="2"))
-        alice.send(Edit(room="@bob", seq=5, content="two"))
-        back = driver.resume(bob)
-        (edited,) = back.of(Edited)
-        assert edited.room == "@Alice"
-        assert [private.content for private in back.of(PrivatePosted)] == ["two"]
-
-    def test_nobody_moderates_the_other(self) -> None:
-        _, _, bob = self.talk()
-        assert bob.refused(Edit(room="@alice", seq=1, content="x", id=1)).code == "forbidden"
-        assert bob.refused(Delete(room="@alice", seq=1, id=1)).code == "forbidden"
-        assert bob.done(React(room="@alice", seq=1, emoji="+", id=1)).room == "@Alice"
-
-    def test_while_the_other_is_away(self) -> None:
-        driver, alice, bob = self.talk()
-        bob.drop()
-        start = len(driver.effects)
-        assert alice.done(Edit(room="@bob", seq=1, content="x", id=1)).seq == 2
-        (delivered,) = [effect for effect in driver.effects[start:] if isinstance(effect, Deliver)]
-        assert delivered.conns == (alice.conn,)
-        assert [edited.room for edited in driver.resume(bob).of(Edited)] == ["@Alice"]
-
-    def test_ended_before_the_log_answered(self) -> None:
-        driver, alice, bob = self.talk()
-        driver.held = True
-        alice.send(Edit(room="@bob", seq=1, content="x", id=1))
-        alice.send(Delete(room="@bob", seq=1, id=2))
-        bob.drop(1000)
-        alice.news()
-        driver.answer(lambda request: Rejected(request, ErrorCode.NO_SUCH_ENTRY))
-        driver.release()
-        error, ack = alice.news()
-        assert isinstance(error, Error)
-        assert (error.id, error.code) == (1, "no_such_entry")
-        assert isinstance(ack, Ack | Error)
-        assert ack.id == 2
-
-
-class TestTopic:
-    def test_owner_sets_it_and_all_hear_it(self) -> None:
-        driver, alice, bob = den()
-        alice.news()
-        bob.news()
-        told = System(
-            event="topic",
-            content="alice set the topic: tea",
-            timestamp=WHEN,
-            room="den",
-            seq=3,
-            by="alice",
-            topic="tea",
-        )
-        assert alice.send(SetTopic(room="Den", topic="tea", id=1)) == [
-            Ack(id=1, seq=3, room="den", epoch="boot-2"),
-            told,
-        ]
-        assert bob.news() == [told]
-        assert shown(bob)[-1] == told
-        assert self.topic(bob) == "tea"
-        check_kept(driver)
-        alice.send(SetTopic(room="den", topic=""))
-        assert bob.of(System)[-1].topic == ""
-        assert self.topic(bob) is None
-        check_kept(driver)
-
-    @staticmethod
-    def topic(client: Client) -> str | None:
-        listed = client.send(ListRooms())[-1]
-        return next(room.get("topic") for room in listed.rooms if room["room"] == "den")  # type: ignore[attr-defined,no-any-return]
-
-    @pytest.mark.parametrize(
-        ("room", "code"),
-        [
-            ("den", "forbidden"),
-            ("general", "forbidden"),
-            ("attic", "not_in_room"),
-            ("nowhere", "no_such_room"),
-            ("#", "bad_room"),
-            ("@alice", "bad_room"),
-            ("@nobody", "bad_room"),
-        ],
-    )
-    def test_refusals(self, room: str, code: str) -> None:
-        driver, alice, bob = den()
-        alice.send(Join(room="attic"))
-        alice.send(Private(to="bob", content="psst"))
-        start = len(driver.effects)
-        assert bob.refused(SetTopic(room=room, topic="tea", id=1)).code == code
-        assert nothing_happened(driver, start)
-        assert self.topic(bob) is None
-
-    def test_is_set_when_it_is_committed_and_not_before(self) -> None:
-        driver, alice, _ = den()
-        driver.held = True
-        alice.send(SetTopic(room="den", topic="tea", id=1))
-        alice.send(SetTopic(room="den", topic="coffee", id=2))
-        assert self.topic(alice) is None
-        driver.answer(Failed)
-        assert self.topic(alice) is None
-        driver.release()
-        assert self.topic(alice) == "coffee"
-        check_kept(driver)
-
-    def test_two_at_once(self) -> None:
-        driver, alice, bob = den()
-        driver.held = True
-        alice.send(SetTopic(room="den", topic="tea", id=1))
-        alice.send(SetTopic(room="den", topic="coffee", id=2))
-        driver.release()
-        assert [told.topic for told in bob.events("topic")] == ["tea", "coffee"]
-        assert self.topic(bob) == "coffee"
-        check_kept(driver)
-
-    def test_of_who_left_meanwhile_is_set_all_the_same(self) -> None:
-        """The log took it; who left hears only that it did."""
-        driver, alice, bob = den()
-        driver.held = True
-        alice.send(SetTopic(room="den", topic="tea", id=1))
-        alice.send(Leave(room="den", id=2))
-        alice.news()
-        driver.release()
-        assert alice.news() == [Ack(id=1, seq=3, room="den", epoch="boot-2")]
-        assert self.topic(bob) == "tea"
-        assert bob.done(SetTopic(room="den", topic="coffee", id=3)).seq == 4
-        check_kept(driver)
-
-    def test_as_the_first_entry_of_a_room_that_all_left(self) -> None:
-        driver = Driver()
-        alice = driver.connect("alice")
-        alice.send(Join(room="den"))
-        driver.held = True
-        alice.send(SetTopic(room="den", topic="tea"))
-        alice.send(Leave(room="den"))
-        check_kept(driver)
-        driver.release()
-        room = driver.state.chat.rooms.get("den")
-        assert room is not None
-        assert (room.topic, room.owner, room.last) == ("tea", "", 1)
-        check_kept(driver)
-
-    def test_is_no_owner_s_who_came_second_and_lost_the_first(self) -> None:
-        _, alice, bob = den()
-        alice.drop(1000)
-        assert bob.done(SetTopic(room="den", topic="mine", id=1)).seq == 3
-
-
-@pytest.mark.parametrize("command", [*CHANGES, SetTopic(room="den", topic="tea", id=1)])
-class TestAnswersOfTheLog:
-    @pytest.mark.parametrize(
-        ("make", "code", "retry_after"),
-        [
-            (Stale, "unavailable", 1.0),
-            (lambda request: Failed(request, 2.5), "unavailable", 2.5),
-            (lambda request: Rejected(request, ErrorCode.FORBIDDEN), "forbidden", None),
-            (lambda request: Rejected(request, ErrorCode.TOO_LARGE, "so it is"), "too_large", None),
-            (KeyReused, "key_reused", None),
-        ],
-    )
-    def test_no(self, command: Command, make: Any, code: str, retry_after: float | None) -> None:
-        driver, alice, bob = den()
-        driver.held = True
-        alice.news()
-        bob.news()
-        assert alice.send(command) == []
-        driver.answer(make)
-        (error,) = alice.news()
-        assert isinstance(error, Error)
-        assert (error.id, error.code, error.retry_after) == (1, code, retry_after)
-        assert error.content == ("so it is" if code == "too_large" else error_text(code))
-        assert bob.news() == []
-        room = driver.state.chat.rooms.get("den")
-        assert room is not None
-        assert (room.pending, room.last, room.topic) == (0, 2, "")
-        check_kept(driver)
-
-    def test_who_asked_is_gone(self, command: Command) -> None:
-        driver, alice, bob = den()
-        driver.held = True
-        alice.send(command)
-        alice.drop()
-        bob.news()
-        driver.release()
-        assert [type(event) for event in bob.news()] in ([Edited], [Deleted], [Reacted], [System])
-        room = driver.state.chat.rooms.get("den")
-        assert room is not None
-        assert (room.pending, room.last) == (0, 3)
-        driver.held = True
-        bob.send(Message(content="x", room="den"))
-        bob.drop()
-        driver.answer(lambda request: Rejected(request, ErrorCode.FORBIDDEN))
-        assert room.pending == 0
-
-    def test_who_left_meanwhile_hears_the_ack_and_nothing_of_the_room(self, command: Command) -> None:
-        driver, alice, _ = den()
-        driver.held = True
-        alice.send(command)
-        alice.send(Leave(room="den", id=2))
-        alice.news()
-        driver.release()
-        assert alice.news() == [Ack(id=1, seq=3, room="den", epoch="boot-2")]
-
-    def test_whoever_is_being_replayed_to_gets_it_in_its_order(self, command: Command) -> None:
-        driver, alice, bob = den()
-        bob.drop()
-        alice.send(Message(content="3", room="den"))
-        back = driver.open()
-        driver.full.add(back.conn)
-        back.send(Connect(resume=Resume(session=bob.session)))
-        alice.send(command)
-        assert back.of(Posted) == []
-        driver.drained(back)
-        assert [event.seq for event in back.all if getattr(event, "seq", None)] == [3, 4]  # type: ignore[attr-defined]

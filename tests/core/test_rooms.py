@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from trio_chat.core.limits import Window
 from trio_chat.core.names import parse_name
 from trio_chat.core.rooms import Roll, Room, Rooms, talk_key
-from trio_chat.core.sessions import Session, User
+from trio_chat.core.sessions import Mark, Session, User
 
 
 @attrs.define(eq=False)
@@ -130,6 +130,53 @@ def test_epochs_are_never_used_again() -> None:
     rooms.close(first)
     assert rooms.create(parse_name("lobby")).epoch != first.epoch
     assert Rooms("other", 20).create(parse_name("lobby")).epoch != first.epoch
+
+
+def test_who_is_enrolled_is_a_member_from_here_on() -> None:
+    rooms, one, other = Rooms("boot", 20), user(1), user(2)
+    lobby = rooms.create(parse_name("lobby"))
+    lobby.last = 5
+    rooms.enroll(one, lobby)
+    assert one.rooms == {"lobby": lobby}
+    assert one.talks == {}
+    mark = one.marks["lobby"]
+    assert (mark.number, mark.read, mark.since) == (1, 0, 5)
+    before = Mark(7, read=3)
+    rooms.enroll(other, lobby, before)
+    assert other.marks["lobby"] is before
+    assert list(lobby.members.values()) == [one, other]
+    attic = rooms.create(parse_name("attic"))
+    rooms.enroll(one, attic)
+    assert one.marks["attic"].number == 8, "behind all that were given out, before the restart too"
+    rooms.enroll(other, attic, Mark(2))
+    rooms.enroll(other, rooms.create(parse_name("hall")))
+    assert other.marks["hall"].number == 9, "an old number takes nothing back"
+
+
+def test_enrolled_in_a_conversation_is_in_no_room() -> None:
+    rooms, one, other = Rooms("boot", 20), user(1), user(2)
+    talk = Room(talk_key(one, other), "", 3, "old-3", (one, other))
+    rooms.restore(talk)
+    rooms.enroll(one, talk)
+    assert one.rooms == {}
+    assert one.talks == {talk.key: talk}
+    assert len(rooms.listed) == 0
+    assert rooms.talk(one, other) is talk
+
+
+def test_restored_room_keeps_its_epoch_and_no_other_gets_its_number() -> None:
+    rooms = Rooms("boot", 20)
+    young, old = Room("den", "Den", 7, "old-7"), Room("attic", "attic", 3, "")
+    rooms.restore(young)
+    rooms.restore(old)
+    assert (young.epoch, old.epoch) == ("old-7", "boot-3")
+    assert rooms.get("den") is young
+    assert rooms.all() == [young, old]
+    assert rooms.listed.page(0, 9) == [old, young]
+    new = rooms.create(parse_name("new"))
+    assert (new.number, new.epoch) == (8, "boot-8")
+    rooms.close(young)
+    assert rooms.listed.page(0, 9) == [old, new]
 
 
 def test_creations_of_addresses_are_forgotten_when_they_no_longer_matter() -> None:

@@ -43,9 +43,9 @@ def restore(chat: Chat, given: Restored, now: Now) -> list[Effect]:
         Forget(key, span.epoch) for key, span in given.spans.items() if not _is_of(chat.rooms.get(key), span)
     ]
     effects += _settle(chat, now)
-    if given.records:
+    if chat.people.by_id:
         found = len(chat.people.by_id), len(chat.rooms.listed), "" if given.trusted else ", each in a new epoch"
-        effects.append(Note("log: %d users may come back, to %d rooms%s", found))
+        effects.append(Note("log: %d users may come back, %d rooms are there%s", found))
     return effects
 
 
