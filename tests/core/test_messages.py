@@ -19,6 +19,8 @@ from trio_chat.core.messages import (
     Message,
     Position,
     Private,
+    React,
+    SetTopic,
     Typing,
     valid_id,
 )
@@ -40,19 +42,19 @@ def test_bad_id(value: object) -> None:
         (Message, {"content": ""}, "content must be a string that is not empty"),
         (Message, {"content": "a", "key": ""}, "key must be a string of 1-64 characters"),
         (Message, {"content": "a", "key": "k" * 65}, "key must be a string of 1-64 characters"),
-        (Message, {"content": "a", "reply_to": 0}, "reply_to must be an integer >= 1"),
+        (Message, {"content": "a", "reply_to": 0}, "reply_to must be an integer from 1 to 2**53 - 1"),
         (Private, {"to": "b", "content": ""}, "content must be a string that is not empty"),
         (GetHistory, {"room": "r", "limit": 0}, "limit must be an integer from 1 to 200"),
         (GetHistory, {"room": "r", "limit": 201}, "limit must be an integer from 1 to 200"),
-        (GetHistory, {"room": "r", "before": 0}, "before must be an integer >= 1"),
-        (GetHistory, {"room": "r", "after": -1}, "after must be an integer >= 0"),
+        (GetHistory, {"room": "r", "before": 0}, "before must be an integer from 1 to 2**53 - 1"),
+        (GetHistory, {"room": "r", "after": -1}, "after must be an integer from 0 to 2**53 - 1"),
         (GetHistory, {"room": "r", "before": 1, "after": 0}, "before and after must not be given both"),
         (ListRooms, {"limit": 201}, "limit must be an integer from 1 to 200"),
         (ListUsers, {"cursor": ""}, "cursor must be a string of 1-64 characters"),
         (Typing, {}, "to or room must be given, and not both"),
         (Typing, {"to": "a", "room": "b"}, "to or room must be given, and not both"),
-        (Position, {"epoch": "e", "seq": -1}, "seq must be an integer >= 0"),
-        (Position, {"epoch": "e", "seq": MAX_ID + 1}, "seq must be an integer >= 0"),
+        (Position, {"epoch": "e", "seq": -1}, "seq must be an integer from 0 to 2**53 - 1"),
+        (Position, {"epoch": "e", "seq": MAX_ID + 1}, "seq must be an integer from 0 to 2**53 - 1"),
     ],
 )
 def test_a_wrong_field_is_named(make: Any, fields: dict[str, object], must: str) -> None:
@@ -94,3 +96,25 @@ def test_timestamp(wall: float, written: str) -> None:
 def test_timestamps_have_one_form_and_sort(wall: float) -> None:
     assert len(timestamp(wall)) == 24
     assert timestamp(wall) <= timestamp(wall + 1)
+
+
+@pytest.mark.parametrize(
+    "emoji", ["👍", "👍🏽", "❤️", "🇩🇪", "👨‍👩‍👧", "1️⃣", "+", "é", "🏴\U000e0067\U000e0062\U000e007f"]
+)
+def test_emoji(emoji: str) -> None:
+    assert React(room="r", seq=1, emoji=emoji).emoji == emoji
+
+
+@pytest.mark.parametrize(
+    "emoji",
+    ["", "\u200b", "\u200d", "\ufe0f", "\u202e", "\u3164", "\u2800", "a b", 'a"', "\\a", "\u202ea", "x" * 33, "é" * 33],
+)
+def test_no_emoji(emoji: str) -> None:
+    with pytest.raises(ValueError, match="something to see"):
+        React(room="r", seq=1, emoji=emoji)
+
+
+@pytest.mark.parametrize("topic", ["a\nb", "\u202ehi", "\u2066\u202a", "\u2028", "x" * 251])
+def test_no_topic(topic: str) -> None:
+    with pytest.raises(ValueError, match="at most 250 characters"):
+        SetTopic(room="r", topic=topic)

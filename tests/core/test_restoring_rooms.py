@@ -141,7 +141,7 @@ class TestUntrusted:
         alice.drop()
         crash(driver, trusted=False)
         assert driver.notes[-1].text % driver.notes[-1].args == (
-            "log: 2 users may come back, to 3 rooms, each in a new epoch"
+            "log: 2 users may come back, 3 rooms are there, each in a new epoch"
         )
         back = driver.resume(alice, {"den": Position(epoch=str(old["den"]), seq=1)})
         new = own(back)

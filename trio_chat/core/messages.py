@@ -13,6 +13,7 @@ from typing import Any, ClassVar, TypeAlias
 import attrs
 
 from trio_chat.core.errors import ErrorCode
+from trio_chat.core.names import INVISIBLE
 
 CommandId: TypeAlias = str | int
 MAX_ID = 2**53 - 1  # the largest integer that JavaScript holds exactly
@@ -42,29 +43,38 @@ def valid_id(value: object) -> bool:
 
 _short = Rule("a string of 1-64 characters", lambda value: 1 <= len(value) <= 64, {"minLength": 1, "maxLength": 64})
 _full = Rule("a string that is not empty", bool, {"minLength": 1})
-_seq = Rule("an integer >= 1", lambda value: 1 <= value <= MAX_ID, {"minimum": 1, "maximum": MAX_ID})
-_position = Rule("an integer >= 0", lambda value: 0 <= value <= MAX_ID, {"minimum": 0, "maximum": MAX_ID})
+_seq = Rule("an integer from 1 to 2**53 - 1", lambda value: 1 <= value <= MAX_ID, {"minimum": 1, "maximum": MAX_ID})
+_position = Rule(
+    "an integer from 0 to 2**53 - 1", lambda value: 0 <= value <= MAX_ID, {"minimum": 0, "maximum": MAX_ID}
+)
 _topic = Rule(
-    "a string of at most 250 characters, none of them a control character",
+    "a string of at most 250 characters, without control characters and bidirectional overrides",
     lambda value: len(value) <= 250 and not any(map(_is_control, value)),
     {"maxLength": 250},
 )
 _emoji = Rule(
-    "a string of 1-32 visible characters and at most 64 bytes, without quotes and backslashes",
-    lambda value: 1 <= len(value) <= 32 and len(value.encode()) <= 64 and not any(map(_no_emoji, value)),
+    "a string of 1-32 characters and at most 64 bytes, something to see among them, and no space, quote or backslash",
+    lambda value: 1 <= len(value) <= 32 and len(value.encode()) <= 64 and _is_emoji(value),
     {"minLength": 1, "maxLength": 32},
 )
 _query = Rule("a string of 1-256 characters", lambda value: 1 <= len(value) <= 256, {"minLength": 1, "maxLength": 256})
 _limit = Rule("an integer from 1 to 200", lambda value: 1 <= value <= 200, {"minimum": 1, "maximum": 200})
 
 
+JOINERS = {"\u200d", *map(chr, range(0xE0020, 0xE0080))}  # between the parts of an emoji: joiner and tags
+BLANK = INVISIBLE | {"\u2800"}
+OVERRIDES = set("\u202a\u202b\u202c\u202d\u202e")  # they would turn round what stands behind them, too
+
+
 def _is_control(char: str) -> bool:
-    return unicodedata.category(char) in ("Cc", "Zl", "Zp")
+    return unicodedata.category(char) in ("Cc", "Zl", "Zp") or char in OVERRIDES
 
 
-def _no_emoji(char: str) -> bool:
-    """Joiners and tags (Cf) are parts of emoji; what would break a JSON string's size is not."""
-    return char.isspace() or char in '"\\' or _is_control(char)
+def _is_emoji(text: str) -> bool:
+    """There is something to see, nothing unseen but what joins, and nothing that needs an escape in JSON."""
+    if any(char in '"\\' or (unicodedata.category(char)[0] in "CZ" and char not in JOINERS) for char in text):
+        return False
+    return any(unicodedata.category(char)[0] in "LNPS" and char not in BLANK for char in text)
 
 
 @attrs.frozen(kw_only=True)
