@@ -64,8 +64,11 @@ SHORT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=6
 IDS = st.none() | SHORT | st.integers(0, MAX_ID)
 SEQS = st.integers(1, MAX_ID)
 POSITIONS = st.builds(Position, epoch=TEXT, seq=st.integers(0, MAX_ID))
-EMOJI = st.text(st.sampled_from([*"+👍🏽❤️🇩🇪a"]), min_size=1, max_size=16)
-TOPICS = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), max_size=250)
+EMOJI = st.text(st.sampled_from([*"+👍🏽❤️🇩🇪a"]), max_size=15).map("+".__add__)
+TOPICS = st.text(
+    st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"], exclude_characters="\u202a\u202b\u202c\u202d\u202e"),
+    max_size=250,
+)
 CONTENTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200)
 
 
