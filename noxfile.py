@@ -50,6 +50,13 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session
+def bench(session: nox.Session) -> None:
+    """Measure against the peers, which are installed in `.nox`; `nox -s bench -- --short` is no measurement."""
+    session.install("-e.", *nox.project.dependency_groups(PYPROJECT, "test"))
+    session.run("python", "-m", "tests.benchmarks.run", *session.posargs)
+
+
+@nox.session
 def crash(session: nox.Session) -> None:
     """Hundreds of `kill -9`, in and around commits, and one checker; `nox -s crash -- --rounds 20` is over sooner."""
     session.install("-e.", *nox.project.dependency_groups(PYPROJECT, "test"))

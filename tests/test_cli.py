@@ -72,11 +72,11 @@ def test_module_is_the_script() -> None:
         (["--port", "1", "--port", "2"], "Parameter --port specified multiple times."),
         (
             ["sevre"],
-            "'sevre': no such command or argument. The command comes first: serve, check-config, schema, log.",
+            "'sevre': no such command or argument. The command comes first: serve, check-config, schema, log, bench.",
         ),
         (
             ["serve", "a\nb"],
-            "'a\\nb': no such command or argument. The command comes first: serve, check-config, schema, log.",
+            "'a\\nb': no such command or argument. The command comes first: serve, check-config, schema, log, bench.",
         ),
         (["--a\nb"], "Unknown option: --a\\nb."),
         (

@@ -17,6 +17,7 @@ import attrs
 from cyclopts import App, CycloptsError, Group, Parameter, UnusedCliTokensError
 
 import trio_chat
+from trio_chat.bench.tool import bench
 from trio_chat.cli_log import build_log
 from trio_chat.config import OPTIONS, Config, ConfigError
 from trio_chat.log import LogError
@@ -57,6 +58,7 @@ def build() -> App:
     app.command(_with_options(check_config), name="check-config")
     app.command(print_schema, name="schema")
     app.command(build_log())
+    app.command(bench)
     return app
 
 
@@ -137,7 +139,7 @@ def _command_line(argv: Sequence[str]) -> int:
     except UnusedCliTokensError as error:
         stray = error.unused_tokens[0] if error.unused_tokens else ""
         return _fail(
-            f"{stray!r}: no such command or argument. The command comes first: serve, check-config, schema, log."
+            f"{stray!r}: no such command or argument. The command comes first: serve, check-config, schema, log, bench."
         )
     except CycloptsError as error:
         return _fail(repr(str(error))[1:-1])

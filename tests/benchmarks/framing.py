@@ -13,11 +13,16 @@ CLOSE, TEXT = 8, 1  # opcodes
 
 
 def masked(payload: bytes) -> bytes:
-    """One client's text frame (RFC 6455 §5.2), for payloads under 64 KiB."""
+    """One client's text frame (RFC 6455 §5.2)."""
     key = os.urandom(4)
     stream = (key * (len(payload) // 4 + 1))[: len(payload)]
     body = (int.from_bytes(payload, "big") ^ int.from_bytes(stream, "big")).to_bytes(len(payload), "big")
-    size = bytes([0x80 | len(payload)]) if len(payload) < 126 else b"\xfe" + len(payload).to_bytes(2, "big")
+    if len(payload) < 126:
+        size = bytes([0x80 | len(payload)])
+    elif len(payload) < 65_536:
+        size = b"\xfe" + len(payload).to_bytes(2, "big")
+    else:
+        size = b"\xff" + len(payload).to_bytes(8, "big")
     return b"\x81" + size + key + body
 
 

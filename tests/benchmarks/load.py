@@ -1,4 +1,4 @@
-"""The load: many clients in one room, some of which send, in one process that must never be the bottleneck.
+"""The closed loop: clients in rooms or pairs, some of which send, in one process that must never be the bottleneck.
 
 The loop is closed: each sender keeps `window` messages outstanding and sends the next one when its own copy of one
 arrives. Receivers do not parse: each message holds `MARK` once and nothing else holds it, so counting it counts
@@ -11,42 +11,43 @@ Run as a program it prints one JSON object: `Result`.
 
 from __future__ import annotations
 
-import argparse
-import base64
 import json
-import os
 import select
 import socket
-import sys
 import time
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import attrs
 
 from .framing import CLOSE, MARK, TEXT, Frames, MarkCounter, masked
+from .opening import TIMEOUT, LoadError, cpu_seconds, name_of, open_clients, run_as_program
 
 CONTENT_BYTES = 100
 IDS = 256  # ids repeat after so many messages; a window must be smaller
 TICK = 0.001  # seconds between two looks at the senders' sockets
 SLICE = 20  # ticks between two looks at a receiver's: what it then finds must fit the socket's buffer, 128 KiB
-TIMEOUT = 10.0  # seconds without any progress, in connecting and in draining
-
-
-class LoadError(Exception):
-    """The server did not do what the load needs; `str()` says what."""
+PREPARED_BYTES = 1 << 20  # of one sender's contents: the ids repeat sooner where these are large
 
 
 @attrs.frozen(kw_only=True)
 class Load:
-    """What to do: `clients` connections to `port`, `senders` of them sending; `warmup` and `seconds` are seconds."""
+    """What to do: `clients` connections to `port`, `senders` of them sending; `warmup` and `seconds` are seconds.
+
+    The clients are spread evenly over `rooms`; `private` 1: each room is two who send privates instead, and both get
+    each. `idle` more connections only exist. `slice`: a receiver is looked at once in so many ticks.
+    """
 
     port: int
     server_pid: int
     clients: int = 1_000
     senders: int = attrs.field(default=10, validator=attrs.validators.ge(1))
     window: int = attrs.field(default=10, validator=attrs.validators.lt(IDS))
+    rooms: int = 1
+    private: int = 0
+    content_bytes: int = CONTENT_BYTES
+    idle: int = 0
+    slice: int = SLICE
     warmup: float = 1.0
     seconds: float = 3.0
 
@@ -54,6 +55,16 @@ class Load:
         """Check what two fields say together."""
         if self.clients < self.senders:
             raise ValueError(f"senders: {self.senders} must be at most clients = {self.clients}")
+        if self.clients % self.rooms or (self.private and self.clients != 2 * self.rooms):
+            raise ValueError(f"rooms: {self.rooms} rooms cannot share {self.clients} clients evenly")
+
+    def room(self, n: int) -> str:
+        """The room of the n-th client."""
+        return "general" if self.rooms == 1 else f"room{n * self.rooms // self.clients:05}"
+
+    def target(self, n: int) -> dict[str, str]:
+        """Where the n-th client sends to."""
+        return {"type": "private", "to": name_of(n ^ 1)} if self.private else {"type": "message", "room": self.room(n)}
 
 
 @attrs.frozen(kw_only=True)
@@ -90,14 +101,25 @@ class Receiver(MarkCounter):
 class Sender:
     """A client that sends, and checks everything it gets."""
 
-    def __init__(self, sock: socket.socket, name: str, parser: Frames, window: int) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        name: str,
+        parser: Frames,
+        window: int,
+        target: dict[str, str] | None = None,
+        content_bytes: int = CONTENT_BYTES,
+    ) -> None:
         self.name, self.recv_into = name, sock.recv_into
         self.sent = 0
         self.sending = False
         self._sock, self._window = sock, window
-        self._contents = [f"{MARK.decode()}{name} {n} ".ljust(CONTENT_BYTES, "x") for n in range(IDS)]
+        target = target or {"type": "message", "room": "general"}
+        self._type = target["type"]
+        self._ids = min(IDS, max(window + 1, PREPARED_BYTES // content_bytes))
+        self._contents = [f"{MARK.decode()}{name} {n} ".ljust(content_bytes, "x") for n in range(self._ids)]
         self._frames = [
-            masked(json.dumps({"type": "message", "id": n, "room": "general", "content": content}).encode())
+            masked(json.dumps({**target, "id": n, "content": content}).encode())
             for n, content in enumerate(self._contents)
         ]
         self._parser = parser
@@ -124,14 +146,14 @@ class Sender:
         if frame["type"] == "error":
             raise LoadError(f"{self.name} got {frame}")
         if frame["type"] == "ack":
-            self._expect("ack", frame["id"], self._acked % IDS)
+            self._expect("ack", frame["id"], self._acked % self._ids)
             self._acked += 1
-        if frame["type"] != "message":
+        if frame["type"] != self._type:
             return False
         self._expect("seq", frame["seq"], frame["seq"] if self._seq is None else self._seq + 1)
         self._seq = frame["seq"]
         if frame["sender"] == self.name:
-            self._expect("own copy", frame["content"], self._contents[self._echoed % IDS])
+            self._expect("own copy", frame["content"], self._contents[self._echoed % self._ids])
             self._echoed += 1
             self._expect("ack before own copy", self._acked >= self._echoed, True)
             if self.sending:
@@ -139,61 +161,19 @@ class Sender:
         return True
 
     def _send(self) -> None:
-        # A window of small frames always fits the socket's buffer: BlockingIOError would mean that nobody reads.
-        self._sock.sendall(self._frames[self.sent % IDS])
+        frame = self._frames[self.sent % self._ids]
+        if len(frame) < 65_536:
+            # A window of small frames always fits the socket's buffer: BlockingIOError would mean that nobody reads.
+            self._sock.sendall(frame)
+        else:
+            self._sock.settimeout(TIMEOUT)
+            self._sock.sendall(frame)
+            self._sock.setblocking(False)
         self.sent += 1
 
     def _expect(self, what: str, got: object, expected: object) -> None:
         if got != expected:
             raise LoadError(f"{self.name}: {what} is {got!r}, not {expected!r}")
-
-
-def open_client(port: int, name: str, sockets: ExitStack) -> tuple[socket.socket, Frames]:
-    """Connect, upgrade, say `connect` and await `welcome`; the socket comes back non-blocking, with its parser.
-
-    `sockets` closes it.
-
-    Raises:
-        LoadError: the server refused, or said nothing within `TIMEOUT`.
-    """
-    sock = sockets.enter_context(socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT))
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    key = base64.b64encode(os.urandom(16)).decode()
-    sock.sendall(
-        f"GET /ws HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: chat\r\n\r\n".encode()
-    )
-    head = b""
-    while b"\r\n\r\n" not in head:  # the server has nothing to say before `connect`
-        head += some(sock, name)
-    if b" 101 " not in head.split(b"\r\n")[0]:
-        raise LoadError(f"{name} was refused: {head.decode(errors='replace')}")
-
-    sock.sendall(masked(json.dumps({"type": "connect", "username": name}).encode()))
-    parser, frames = Frames(), list[tuple[int, bytes]]()
-    while not frames:
-        frames.extend(parser.feed(some(sock, name)))
-    if b'"welcome"' not in frames[0][1]:
-        raise LoadError(f"{name} was not welcome: {frames[0][1].decode(errors='replace')}")
-    sock.setblocking(False)
-    return sock, parser
-
-
-def some(sock: socket.socket, name: str) -> bytes:
-    """Read something from a blocking socket, or raise `LoadError`."""
-    try:
-        data = sock.recv(65_536)
-    except TimeoutError:
-        raise LoadError(f"{name} got no answer within {TIMEOUT:g} s") from None
-    if not data:
-        raise LoadError(f"{name} was closed while connecting")
-    return data
-
-
-def cpu_seconds(pid: int) -> float:
-    """CPU time of a process so far, user and system, in seconds (proc(5); steps of 10 ms)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Driver:
@@ -209,7 +189,7 @@ class Driver:
         every = load.clients // load.senders  # senders are spread over the members, not the first that are served
         for n, (sock, parser) in enumerate(connections):
             if n % every == 0 and len(self.senders) < load.senders:
-                self.senders.append(Sender(sock, name_of(n), parser, load.window))
+                self.senders.append(Sender(sock, name_of(n), parser, load.window, load.target(n), load.content_bytes))
                 self._clients[sock.fileno()] = self.senders[-1]
                 self._sending.register(sock.fileno(), select.EPOLLIN)
             else:
@@ -219,7 +199,7 @@ class Driver:
     @property
     def expected(self) -> int:
         """Deliveries that the messages sent so far must make."""
-        return sum(sender.sent for sender in self.senders) * self.load.clients
+        return sum(sender.sent for sender in self.senders) * (self.load.clients // self.load.rooms)
 
     def run(self) -> Result:
         """Warm up, measure, drain.
@@ -263,7 +243,7 @@ class Driver:
 
     def _tick(self) -> int:
         """Read from the senders and a slice of the receivers, then sleep; return the number of messages."""
-        events = self._sending.poll(0) + self._receiving.poll(0, self.load.clients // SLICE + 1)
+        events = self._sending.poll(0) + self._receiving.poll(0, self.load.clients // self.load.slice + 1)
         messages = self._read(events)
         time.sleep(TICK)
         return messages
@@ -297,34 +277,18 @@ class Driver:
         )
 
 
-def name_of(n: int) -> str:
-    """The name of the n-th client; none is part of another, all are as long."""
-    return f"u{n:05}"
-
-
 def drive(load: Load) -> Result:
     """Do the whole run, in at most about its own seconds, twice `TIMEOUT` and the connecting.
 
     Raises:
         LoadError: the server refused a client, broke a promise, lost a message or doubled one.
     """
+    names = [name_of(n) for n in range(load.clients)]
+    rooms = [load.room(n) for n in range(load.clients)] if load.rooms > 1 and not load.private else []
     with ExitStack() as sockets:
-        connections = [open_client(load.port, name_of(n), sockets) for n in range(load.clients)]
-        return Driver(load, connections).run()
-
-
-def main() -> None:
-    """Run with one flag for each field of `Load`."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    for field in attrs.fields(Load):
-        kind = float if str(field.type) == "float" else int
-        required = field.default is attrs.NOTHING
-        parser.add_argument("--" + field.name.replace("_", "-"), type=kind, default=field.default, required=required)
-    try:
-        print(json.dumps(attrs.asdict(drive(Load(**vars(parser.parse_args()))))))
-    except (LoadError, OSError, ValueError) as error:
-        sys.exit(f"{type(error).__name__}: {error}")
+        open_clients(load.port, [f"i{n:05}" for n in range(load.idle)], sockets)
+        return Driver(load, open_clients(load.port, names, sockets, rooms)).run()
 
 
 if __name__ == "__main__":
-    main()
+    run_as_program(Load, drive, __doc__)

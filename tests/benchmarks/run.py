@@ -1,8 +1,8 @@
-"""The benchmark: our server against its peer, `python -m tests.benchmarks.run`.
+"""The benchmark: our server and its peers under the same load, `python -m tests.benchmarks.run`.
 
-The metric is deliveries per second, frames received by clients. The figure to trust is the ratio of two servers in one
-round, as the machine's mood is in both; rounds are interleaved and medians are taken. Server and load have a core each.
-A server whose CPU is far from 100 % waited for the load: its figure says how soon it answers a full window, no more.
+The figure to trust is the ratio of two servers in one round, as the machine's mood is in both; rounds are interleaved
+and medians are taken. Server and load have a core each. A server whose CPU is far from 100 % waited for the load: its
+figure says how soon it answers a full window, no more.
 """
 
 from __future__ import annotations
@@ -10,74 +10,51 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import resource
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
-from typing import IO, Any
+from typing import Any
 
 import attrs
 
-ROOT = Path(__file__).parents[2]
-ADDRESS = re.compile(rb"\bws://[^\s/]+:(\d+)")
-START_SECONDS = 10  # within which a server must print its address
-STOP_SECONDS = 10  # after SIGTERM; then it is killed
+from .opening import cpu_seconds
+from .report import write
+from .scenarios import GROWTH, SCENARIOS, Scenario
+from .servers import (
+    MISSING,
+    OURS,
+    PLACES,
+    ROOT,
+    SERVERS,
+    BenchmarkError,
+    Server,
+    install,
+    serving,
+    stop,
+    tail,
+    versions,
+)
+
 LOAD_SECONDS = 60  # beyond what the load itself needs: connecting and draining
-BUSY = 0.8  # a load that needs more of its core is no measurement of the server
-
-OURS, PEER = "trio_chat", "websockets"
-# Every limit that a thousand clients from one address, and a saturated room, would meet.
-LIMITS = {
-    "trusted-addresses": "127.0.0.0/8",
-    "max-attempts": 1_000_000,
-    "max-connections-per-address": 100_000,
-    "messages-per-second": 1_000_000,
-    "messages-burst": 1_000_000,
-    "frames-per-second": 1_000_000,
-    "outbox-frames": 100_000,
-    "ping-interval": 600,
+SHORT: dict[str, dict[str, Any]] = {
+    "one room, 10 senders": {"clients": 200},
+    "100 rooms of 10": {},
+    "open loop": {"seconds": 1.0},
 }
-SERVERS = {
-    OURS: [
-        *(sys.executable, "-m", "trio_chat", "--host", "127.0.0.1", "--port", "0", "--log", "memory"),
-        *(word for name, value in LIMITS.items() for word in (f"--{name}", str(value))),
-    ],
-    PEER: [sys.executable, "-m", "tests.benchmarks.peer_websockets"],
-}
+SHORT_SERVERS = [OURS, "trio_chat, sqlite", "websockets"]
 
 
-class BenchmarkError(Exception):
-    """A server or the load did not work; `str()` says which and shows the end of its output."""
+@attrs.define
+class Record:
+    """All that was measured: results and errors by scenario and server, a result for each round."""
 
-
-@attrs.frozen
-class Server:
-    """A server that runs."""
-
-    pid: int
-    port: int
-
-
-@attrs.frozen
-class Row:
-    """One server's rounds in short: medians, and the extremes of what is compared."""
-
-    server: str
-    rate: float
-    slowest: float
-    fastest: float
-    ratio: float | None  # to the peer of the same round
-    ratio_low: float | None
-    ratio_high: float | None
-    server_cpu: float
-    load_cpu: float
-    bytes_per_delivery: float
+    rounds: int
+    results: dict[str, dict[str, list[dict[str, float]]]] = attrs.Factory(dict)
+    errors: dict[str, dict[str, str]] = attrs.Factory(dict)
+    versions: dict[str, str] = attrs.Factory(dict)
+    missing: dict[str, str] = attrs.Factory(lambda: dict(MISSING))
 
 
 def cpus() -> tuple[int, int]:
@@ -92,62 +69,17 @@ def cpus() -> tuple[int, int]:
     return cores[0], cores[1]
 
 
-@contextmanager
-def serving(name: str, cpu: int | None = None) -> Iterator[Server]:
-    """Start one of `SERVERS`, on core `cpu`; stop it in the end.
-
-    Raises:
-        BenchmarkError: it ended, or printed no address within `START_SECONDS`.
-    """
-    with tempfile.TemporaryFile() as output:  # a file, as a pipe that nobody reads would stop the server
-        process = subprocess.Popen(SERVERS[name], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
-        try:
-            if cpu is not None:
-                os.sched_setaffinity(process.pid, {cpu})
-            yield Server(process.pid, port_of(name, process, output))
-        finally:
-            stop(process)
-
-
-def port_of(name: str, process: subprocess.Popen[bytes], output: IO[bytes]) -> int:
-    """Wait for the address in a server's output."""
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        running = process.poll() is None
-        text = os.pread(output.fileno(), 65_536, 0)
-        if found := ADDRESS.search(text):
-            return int(found[1])
-        if not running:
-            raise BenchmarkError(f"{name} ended with {process.returncode}: {tail(text)}")
-        time.sleep(0.02)
-    raise BenchmarkError(f"{name} printed no address within {START_SECONDS} s: {tail(text)}")
-
-
-def tail(text: bytes) -> str:
-    """The end of some output, to put in a message."""
-    return text.decode(errors="replace").strip()[-2_000:]
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """End a process that we started, in at most about `STOP_SECONDS`."""
-    process.terminate()
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def measure(server: Server, options: dict[str, Any], cpu: int | None = None) -> dict[str, float]:
-    """Put the load on a server, from a process of its own on core `cpu`; `options` are `Load`'s. Returns its `Result`.
+def measure(server: Server, options: dict[str, Any], cpu: int | None = None, module: str = "load") -> dict[str, float]:
+    """Put the load on a server, from a process of its own on core `cpu`; `options` are those of `module`'s class.
 
     Raises:
         BenchmarkError: the load found a promise broken, or took too long.
     """
-    flags = [f"--{name}={value}" for name, value in options.items()]
+    flags = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
     flags += [f"--port={server.port}", f"--server-pid={server.pid}"]
+    before = time.monotonic(), busy_seconds() - cpu_seconds(server.pid)
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.benchmarks.load", *flags],
+        [sys.executable, "-m", f"tests.benchmarks.{module}", *flags],
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -157,7 +89,10 @@ def measure(server: Server, options: dict[str, Any], cpu: int | None = None) -> 
         if cpu is not None:
             os.sched_setaffinity(process.pid, {cpu})
         wait = LOAD_SECONDS + options.get("warmup", 1) + options.get("seconds", 3)
+        children = own_children()
         out, err = process.communicate(timeout=wait)
+        children = own_children() - children
+        others = busy_seconds() - cpu_seconds(server.pid) - before[1] - children
     except subprocess.TimeoutExpired:
         raise BenchmarkError(f"the load took more than {wait:g} s") from None
     finally:
@@ -165,55 +100,55 @@ def measure(server: Server, options: dict[str, Any], cpu: int | None = None) -> 
     if process.returncode:
         raise BenchmarkError(f"the load ended with {process.returncode}: {tail(err)}")
     result: dict[str, float] = json.loads(out)
+    result["others"] = max(0.0, others / (time.monotonic() - before[0]))
     return result
 
 
-def benchmark(names: list[str], rounds: int, options: dict[str, Any]) -> dict[str, list[dict[str, float]]]:
-    """Measure each server once a round, each time a fresh process. Returns each one's results, by round."""
+def busy_seconds() -> float:
+    """CPU time of everybody on this machine so far, in seconds (proc(5))."""
+    user, nice, system = (int(word) for word in Path("/proc/stat").read_text().split()[1:4])
+    return (user + nice + system) / os.sysconf("SC_CLK_TCK")
+
+
+def own_children() -> float:
+    """CPU time of our children that have ended, in seconds."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def benchmark(record: Record, scenario: Scenario, names: list[str], places: Path, options: dict[str, Any]) -> None:
+    """Measure each server once a round, each time a fresh process. One that fails is out of this scenario."""
     server_cpu, load_cpu = cpus()
-    results: dict[str, list[dict[str, float]]] = {name: [] for name in names}
-    for number in range(1, rounds + 1):
+    results = record.results.setdefault(scenario.name, {name: [] for name in names})
+    errors = record.errors.setdefault(scenario.name, {})
+    for number in range(1, min(record.rounds, scenario.rounds) + 1):
         for name in names:
+            if name in errors:
+                continue
             try:
-                with serving(name, server_cpu) as server:
-                    result = measure(server, options, load_cpu)
+                with serving(name, server_cpu, places) as server:
+                    result = measure(server, {**scenario.options, **options}, load_cpu, scenario.module)
             except BenchmarkError as error:
-                raise BenchmarkError(f"{name}, round {number}: {error}") from error
-            results[name].append(result)
-            print(f"round {number}/{rounds} {name}: {result['deliveries_per_second']:,.0f}/s", file=sys.stderr)
-    return results
+                errors[name] = str(error)
+                print(f"{scenario.name}: {name}: {error}", file=sys.stderr)
+                continue
+            results.setdefault(name, []).append(result)
+            figure, load, others = (result[key] for key in (scenario.columns[0].key, "load_cpu", "others"))
+            line = f"{scenario.name} {number}: {name}: {figure:,.1f}, load {load:.0%}, others {others:.0%}"
+            print(line, file=sys.stderr)
 
 
-def row(name: str, results: dict[str, list[dict[str, float]]]) -> Row:
-    """Sum up one server's rounds."""
-    rates = [result["deliveries_per_second"] for result in results[name]]
-    peers = [result["deliveries_per_second"] for result in results.get(PEER, [])]
-    ratios = [rate / peer for rate, peer in zip(rates, peers, strict=True)] if peers else []
-    return Row(
-        name,
-        median(rates),
-        min(rates),
-        max(rates),
-        median(ratios) if ratios else None,
-        min(ratios, default=None),
-        max(ratios, default=None),
-        *(median(r[key] for r in results[name]) for key in ("server_cpu", "load_cpu", "bytes_per_delivery")),
-    )
-
-
-def table(rows: list[Row]) -> str:
-    """The rows, for people."""
-    lines = [
-        f"{'server':<12}{'deliveries/s':>13}{'min – max':>22}{f'ratio to {PEER}':>26}{'CPU':>8}{'load':>7}{'B/msg':>7}"
-    ]
-    for it in rows:
-        spread = f"{it.slowest:,.0f} – {it.fastest:,.0f}"
-        ratio = "" if it.ratio is None else f"{it.ratio:.2f} ({it.ratio_low:.2f} – {it.ratio_high:.2f})"
-        lines.append(
-            f"{it.server:<12}{it.rate:>13,.0f}{spread:>22}{ratio:>26}"
-            f"{it.server_cpu:>8.0%}{it.load_cpu:>7.0%}{it.bytes_per_delivery:>7.0f}"
-        )
-    return "\n".join(lines)
+def prepare(record: Record, names: list[str], places: Path) -> list[str]:
+    """Install what the servers need. Returns those that can run; the others go into `record.missing`."""
+    ready = []
+    for name in names:
+        try:
+            install(SERVERS[name], places)
+            record.versions[name] = versions(SERVERS[name], places)
+            ready.append(name)
+        except BenchmarkError as error:
+            record.missing[name] = str(error)
+    return ready
 
 
 def within(kind: type[int | float], low: float, high: float) -> Any:
@@ -228,39 +163,47 @@ def within(kind: type[int | float], low: float, high: float) -> Any:
     return parse
 
 
-def main() -> None:
-    """Measure, print; exit 1 where there is nothing that one may believe."""
+def arguments() -> argparse.Namespace:
+    """The flags."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks.run", description=(__doc__ or "").partition("\n")[0]
     )
-    parser.add_argument("--server", action="append", choices=list(SERVERS), help="only this one; may be repeated")
+    every = [*SCENARIOS, *GROWTH]
+    parser.add_argument("--servers", nargs="+", choices=list(SERVERS), help="only these")
+    parser.add_argument("--scenarios", nargs="+", choices=every, metavar="NAME", help=f"of: {'; '.join(every)}")
     parser.add_argument("--rounds", type=within(int, 1, 20), default=5)
-    parser.add_argument("--clients", type=within(int, 10, 10_000), default=1_000)
-    parser.add_argument("--senders", type=within(int, 1, 1_000), default=10)
-    parser.add_argument(
-        "--window", type=within(int, 1, 100), default=10, help="messages that a sender keeps outstanding"
-    )
-    parser.add_argument("--warmup", type=within(float, 0, 10), default=1.0, help="seconds")
-    parser.add_argument("--seconds", type=within(float, 0.1, 20), default=3.0, help="measured in each round")
-    parser.add_argument("--json", action="store_true", help="print all rounds as JSON")
-    options = vars(parser.parse_args())
-    names, rounds, as_json = (options.pop("server") or list(SERVERS), options.pop("rounds"), options.pop("json"))
+    parser.add_argument("--seconds", type=within(float, 0.1, 60), help="measured in each round")
+    parser.add_argument("--short", action="store_true", help="a minute's worth, for CI: a smoke test, no measurement")
+    parser.add_argument("--places", type=Path, default=PLACES, help="where the peers are installed")
+    parser.add_argument("--raw", type=Path, help="JSON of all rounds; what is in it is kept and added to")
+    parser.add_argument("--out", type=Path, help="the page to write; its plots are written beside it")
+    return parser.parse_args()
 
+
+def main() -> None:
+    """Measure, write; exit 1 where a server failed."""
+    options = arguments()
     # Children inherit it; a client is a descriptor in the load and one in the server.
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    try:
-        results = benchmark(list(dict.fromkeys(names)), rounds, options)
-    except BenchmarkError as error:
-        sys.exit(str(error))
-    rows = [row(name, results) for name in results]
-    if as_json:
-        summary = [attrs.asdict(it) for it in rows]
-        print(json.dumps({"options": options, "rounds": results, "summary": summary}, indent=2))
-    else:
-        print(table(rows))
-    if busy := [it.server for it in rows if it.load_cpu >= BUSY]:
-        sys.exit(f"no measurement of {', '.join(busy)}: the load needed {BUSY:.0%} of its core or more")
+
+    record = Record(rounds=1 if options.short else options.rounds)
+    if options.raw and options.raw.exists():
+        record = Record(**{**json.loads(options.raw.read_text()), "rounds": record.rounds})
+    wanted = options.servers or (SHORT_SERVERS if options.short else list(SERVERS))
+    names = prepare(record, wanted, options.places)
+    chosen = options.scenarios or (list(SHORT) if options.short else [*SCENARIOS, *GROWTH])
+    changes = {"seconds": options.seconds} if options.seconds else {"seconds": 1.0} if options.short else {}
+    for name in chosen:
+        scenario = SCENARIOS.get(name) or GROWTH[name]
+        here = [one for one in names if one == OURS] if name in GROWTH else names
+        benchmark(record, scenario, here, options.places, {**changes, **(SHORT[name] if options.short else {})})
+        if options.raw:
+            options.raw.write_text(json.dumps(attrs.asdict(record)))
+    text = write(attrs.asdict(record), options.out)
+    print(text)
+    if any(record.errors.values()):
+        sys.exit("not everything could be measured: see above")
 
 
 if __name__ == "__main__":

@@ -12,8 +12,10 @@ import pytest
 
 from . import load
 from .framing import MARK, Frames, MarkCounter, masked
-from .load import Driver, Load, LoadError, Sender
-from .run import PEER, SERVERS, BenchmarkError, Server, measure, serving
+from .load import Driver, Load, Sender
+from .opening import LoadError
+from .run import measure
+from .servers import PEER, SERVERS, BenchmarkError, Kind, Server, serving
 
 SMALL = {"clients": 20, "senders": 2, "window": 5, "warmup": 0.1, "seconds": 0.2}
 
@@ -58,7 +60,7 @@ def test_a_server_is_stopped_when_its_block_ends() -> None:
 
 
 def test_a_server_that_does_not_start_is_told_with_its_output(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(SERVERS, "broken", [*SERVERS[PEER][:1], "-c", "raise SystemExit('no such log')"])
+    monkeypatch.setitem(SERVERS, "broken", Kind(["-c", "raise SystemExit('no such log')"]))
 
     with pytest.raises(BenchmarkError, match="broken ended with 1: no such log"), serving("broken"):
         pass

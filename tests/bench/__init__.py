@@ -1,0 +1,1 @@
+"""The load that users get, on a real server."""
