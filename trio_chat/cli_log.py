@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
@@ -17,8 +18,11 @@ import msgspec
 from cyclopts import App, Parameter
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from trio_chat.log.tools import Report
 
+COMMANDS = ("check", "stats", "export", "import", "backup")
 LogFile = Annotated[str, Parameter(help="the log file, PATH or sqlite:PATH", metavar="PATH")]
 Quiet = Annotated[bool, Parameter(help="show no progress", negative="", show_default=False)]
 Force = Annotated[bool, Parameter(help="overwrite the output file", negative="", show_default=False)]
@@ -28,7 +32,14 @@ Rooms = Annotated[list[str] | None, Parameter(name="--room", help="only this roo
 
 def build_log() -> App:
     """The commands below `log`."""
-    app = App(name="log", help="Look into a log file, copy, export or import it.", help_format="plaintext")
+    app = App(
+        name="log",
+        help="Look into a log file, copy, export or import it.",
+        help_format="plaintext",
+        usage="Usage: trio-chat log COMMAND",
+        version_flags=(),
+    )
+    app.default(nothing)
     app.command(check)
     app.command(stats)
     app.command(export)
@@ -67,10 +78,13 @@ def stats(
     """Count what is in a log file, without any content."""
     from trio_chat.log.tool_stats import stats as count
     from trio_chat.log.tool_stats import table
+    from trio_chat.log.tools import ToolError
 
     def run() -> int:
+        if rooms < 0:
+            raise ToolError(f"--rooms: {rooms} must be 0 or more", usage=True)
         with _progress(quiet) as report:
-            found = count(_path(path), max(0, rooms), report)
+            found = count(_path(path), rooms, report)
         if json:
             print(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
         else:
@@ -122,16 +136,16 @@ def import_(
         log = _path(path)
         if input == "-":
             with _progress(quiet) as report:
-                import_file(log, _binary(sys.stdin, "stdin"), report)
-            return 0
+                made = import_file(log, _binary(sys.stdin, "stdin"), report)
+            return _made(log, *made)
         try:
             source = Path(input).open("rb")  # noqa: SIM115  (closed below; only the opening is guarded)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise ToolError(f"--input: {input!r} cannot be read: {reason}", usage=True) from None
         with source, _progress(quiet) as report:
-            import_file(log, source, report)
-        return 0
+            made = import_file(log, source, report)
+        return _made(log, *made)
 
     return _guarded(run)
 
@@ -147,11 +161,25 @@ def backup(
     from trio_chat.log.tool_backup import backup as copy
 
     def run() -> int:
+        new = _path(dest)
         with _progress(quiet) as report:
-            copy(_path(path), _path(dest), report)
-        return 0
+            made = copy(_path(path), new, report)
+        return _made(new, made.rooms, made.entries)
 
     return _guarded(run)
+
+
+def nothing(*command: Annotated[str, Parameter(show=False)]) -> int:
+    """Which command is meant must be said."""
+    from trio_chat.log.tools import ToolError
+
+    if not command:
+        build_log().help_print([], console=_stderr())
+        return 2
+    near = get_close_matches(command[0], COMMANDS, 1)
+    hint = f' Did you mean "{near[0]}"?' if near else ""
+    line = f'Unknown command "{command[0]}".{hint} Available commands: {", ".join(COMMANDS)}.'
+    raise ToolError(_printable(line), usage=True)
 
 
 # --- Shared ----------------------------------------------------------------------------------------------------------
@@ -193,6 +221,18 @@ def _progress(quiet: bool) -> Iterator[Report]:
             progress.update(bars[what], completed=done, total=total)
 
         yield report
+
+
+def _stderr() -> Console:
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def _made(path: Path, rooms: int, entries: int) -> int:
+    """Say what a new file holds."""
+    print(_printable(f"{path}: {path.stat().st_size:,} bytes, {rooms:,} rooms, {entries:,} entries"))
+    return 0
 
 
 def _path(text: str) -> Path:

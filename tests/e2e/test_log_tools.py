@@ -217,7 +217,10 @@ def test_the_way_back(log: Path, tmp_path: Path) -> None:
         timeout=PATIENCE,
         check=False,
     )
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    size = (tmp_path / "made.db").stat().st_size
+    entries = len(seqs(lines))
+    told = f"{tmp_path / 'made.db'}: {size:,} bytes, 1 rooms, {entries:,} entries\n".encode()
+    assert (done.returncode, done.stdout, done.stderr) == (0, told, b"")
     assert does("export", tmp_path / "made.db").splitlines()[1:] == lines.splitlines()[1:]
     (tmp_path / "out").write_bytes(lines)
     does("import", tmp_path / "again.db", "--input", tmp_path / "out")
@@ -342,6 +345,7 @@ def test_an_export_onto_a_full_disk_is_one_line(log: Path) -> None:
         ),
         (["import", "nowhere/made.db"], 1, "made.db.part cannot be made: No such file or directory"),
         (["import", "made.db"], 1, "line 1: there must be more: the `end` is missing"),
+        (["stats", "x.db", "--rooms", "-1"], 2, "--rooms: -1 must be 0 or more"),
         (["stats", "a\nb"], 2, "a\\nb cannot be read: No such file or directory"),
     ],
 )
@@ -354,6 +358,45 @@ def test_what_is_wrong_is_one_line(arguments: list[str], code: int, line: str, t
     assert done.stderr.endswith(f"{line}\n")
     assert done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_log_alone_is_no_command() -> None:
+    done = tool()
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.startswith(b"Usage: trio-chat log COMMAND\n")
+    for name in (b"backup", b"check", b"export", b"import", b"stats"):
+        assert name in done.stderr
+
+
+def test_an_empty_file_is_said_to_be_empty(tmp_path: Path) -> None:
+    (tmp_path / "chat.db").touch()
+    done = tool("check", tmp_path / "chat.db")
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr == f"{tmp_path / 'chat.db'} is empty: a server would make a new log of it\n".encode()
+    assert [path.name for path in tmp_path.iterdir()] == ["chat.db"]
+
+
+@pytest.mark.parametrize("what", ["backup", "import"])
+def test_a_log_that_is_there_is_never_in_the_way_by_its_wal(what: str, log: Path, tmp_path: Path) -> None:
+    """Whoever was told to move the -wal away would lose what is in it."""
+    place = tmp_path / "place"
+    place.mkdir()
+    live = Writer(place / "live.db")
+    try:
+        live.writes_up_to(500)
+        arguments: tuple[object, ...] = (log, place / "live.db") if what == "backup" else (place / "live.db",)
+        done = tool(what, *arguments)
+        said = f"{place / 'live.db'} is there already, and open in process {live.process.pid}\n"
+        assert (done.returncode, done.stderr.decode()) == (1, said)
+    finally:
+        live.end()
+    assert (place / "live.db-wal").stat().st_size
+    done = tool(what, *arguments)
+    assert (done.returncode, done.stderr.decode()) == (1, f"{place / 'live.db'} is there already\n")
+    (place / "live.db").unlink()
+    done = tool(what, *arguments)
+    assert done.returncode == 1
+    assert done.stderr.decode().endswith("live.db-wal is left of a file that is gone; move it away\n")
 
 
 def test_a_finding_is_one_line_and_exit_code_1(log: Path) -> None:

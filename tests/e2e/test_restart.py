@@ -13,6 +13,7 @@ import pytest
 from .client import Client, Frame, contents, dial, join
 from .conftest import QUICK
 from .process import Server
+from .web import page
 
 Restart = Callable[..., Server]
 KILLED = pytest.mark.parametrize("killed", [False, True], ids=["stopped", "killed"])
@@ -148,6 +149,41 @@ def test_ticket_outlives_the_process(restart: Restart) -> None:
         query = f"?ticket={alice.welcome['ticket']}"
         with join(server, "alice", query=query, resume={"session": alice.welcome["session"]}) as again:
             assert again.welcome["resumed"] is True
+
+
+def test_wal_that_was_lost_after_a_crash_is_another_epoch(restart: Restart, file: Path) -> None:
+    """What was acked last may have been in it."""
+    server = restart()
+    with join(server, "alice") as alice:
+        epoch = alice.ask("message", content="in the -wal")["epoch"]
+        server.signal(signal.SIGKILL)
+        assert server.wait() == -signal.SIGKILL
+        file.with_name("chat.db-wal").unlink()
+        server = restart(killed=True)
+        assert "its -wal is gone: it may have lost its end" in server.wait_for("was not closed well")
+        with join(server, "bob") as bob:
+            assert bob.position()["epoch"] != epoch
+
+
+def test_file_that_is_moved_away_takes_no_more(restart: Restart, file: Path) -> None:
+    """Nobody would find what was said into it."""
+    server = restart("--messages-burst", "100000", "--messages-per-second", "10000")
+    with join(server, "alice") as alice:
+        alice.ask("message", content="before")
+        moved = file.with_name("moved.db")
+        file.rename(moved)
+        answer = alice.ask("message", content="into it, perhaps")
+        while answer["type"] == "ack":  # for a second at most
+            answer = alice.ask("message", content="into it, perhaps")
+        assert answer["code"] == "unavailable"
+        server.wait_for("messages are refused: the file was moved or deleted")
+        assert page(server, "/readyz") == 503
+        assert contents(alice.ask("history", room="general", after=0)["entries"])[0] == "before"
+        moved.rename(file)
+        over = server.wait_for("log: the trouble is over after")
+        assert "1 new entries were refused" in over
+        assert page(server, "/readyz") == 200
+        assert alice.ask("message", content="it is back")["type"] == "ack"
 
 
 def test_restored_file_is_another_epoch(restart: Restart, file: Path) -> None:

@@ -755,6 +755,53 @@ def test_the_wal_of_a_file_that_is_gone_is_in_the_way(log: Path, tmp_path: Path)
         import_file(tmp_path / "made.db", io.BytesIO(b"".join(raw(log))), silent)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        f"UPDATE entries SET content = CAST(x'ff' || 'hushed' AS TEXT) WHERE id = {lobby(6)}",
+        f"UPDATE entries SET sender = CAST(x'ff' || 'hushed' AS TEXT) WHERE id = {lobby(6)}",
+        "UPDATE reactions SET sender = CAST(x'ff' || 'hushed' AS TEXT)",
+        "UPDATE kept SET value = CAST(x'7bff' AS BLOB) WHERE kind = 'user'",
+        f"DELETE FROM entries WHERE id = {lobby(6)}",
+    ],
+)
+def test_a_damaged_log_is_not_copied(change: str, log: Path, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(log)) as db:
+        db.execute(change)
+        db.commit()
+    with pytest.raises(ToolError, match=r"chat\.db is damaged, and not copied: ") as caught:
+        backup(log, tmp_path / "copy.db", silent)
+    assert "\n" not in str(caught.value)
+    assert "hushed" not in str(caught.value)
+    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith("copy")]
+    assert check(log, silent).findings
+
+
+def test_a_copy_is_told_in_numbers(log: Path, tmp_path: Path) -> None:
+    copied = backup(log, tmp_path / "copy.db", silent)
+    assert (copied.rooms, copied.entries) == (2, 7)
+    assert copied.bytes == (tmp_path / "copy.db").stat().st_size
+
+
+@pytest.mark.parametrize("left", ["-shm", "-wal"])
+def test_looking_leaves_nothing_that_others_can_read(left: str, log: Path) -> None:
+    """A file that was restored with `cp` may be readable by all, and SQLite makes what is beside it as it is."""
+    log.chmod(0o644)
+    if left == "-wal":
+        with closing(sqlite3.connect(log)) as db:
+            db.execute("UPDATE meta SET value = 'full' WHERE key = 'sync'")
+            db.commit()
+            data = log.with_name("chat.db-wal").read_bytes()
+        log.with_name("chat.db-wal").write_bytes(data)
+        log.with_name("chat.db-wal").chmod(0o600)
+    else:
+        log.with_name("chat.db-shm").touch(0o600)
+    assert check(log, silent).findings == []
+    modes = {path.name: path.stat().st_mode & 0o777 for path in log.parent.glob("chat.db-*")}
+    assert set(modes.values()) == {0o600}, modes
+    assert log.with_name("chat.db-wal").exists() is (left == "-wal")
+
+
 @pytest.mark.parametrize("text", ["", "sqlite:", "a\0b"])
 def test_no_path(text: str) -> None:
     with pytest.raises(ToolError, match="must be the path of a file"):
@@ -822,6 +869,7 @@ def test_progress_is_told(log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     import_file(tmp_path / "made.db", io.BytesIO(b"".join(raw(log))), report)
     assert [one for one in heard() if one[0] == "entries" and one[2] == 7]
     backup(log, tmp_path / "copy.db", report)
-    assert list(heard())[-1][0] == "pages"
+    names = list(dict.fromkeys(name for name, _, _ in heard()))
+    assert names == ["pages", "check of pages", "check of entries", "check of index"]
     stats(log, 1, report)
     assert list(heard())[-1] == ("entries", 7, 7)

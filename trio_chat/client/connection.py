@@ -219,7 +219,7 @@ def _closed(group: BaseException) -> Lost:
     assert isinstance(closed, ConnectionClosed)
     if closed.reason is None:
         return Lost(ABNORMAL, "lost")
-    return Lost(closed.reason.code, closed.reason.reason or "")
+    return Lost(int(closed.reason.code), closed.reason.reason or "")
 
 
 def _rejected(group: BaseException) -> Rejected:

@@ -2,7 +2,7 @@
 
 run                          until the server says stop, or `leave`
  └─ a connection             (`converse`; trio-websocket's reader is a task beside these)
-     ├─ read                 messages ─► session ─► inbox, and answers to who waits for them; never waits for a consumer
+     ├─ read                 messages ─► session ─► inbox, and answers to who waits; they wait for no consumer
      ├─ write                session ─► messages, in one task: a call that is cancelled tears no frame
      ├─ watch                pings into silence, and gives up
      ├─ catch up             gives the connection up to have what was left out, once there is room for it
@@ -70,6 +70,8 @@ class Driver:
         self._wake = trio.Event()  # the writer's
         self._detached = False  # this connection was given up by us, to catch up
         self._holding = False  # it is about to be: nothing more is sent on it
+        self._catch_ups = 0  # in a row; each waits longer, for to the server it is a new connection
+        self._caught_up_at = -math.inf
 
     async def ask(self, kind: str, /, **fields: Any) -> Any:
         """Send a command and wait for its answer, over as many connections as it takes.
@@ -82,6 +84,7 @@ class Driver:
         number = self.session.request(kind, **fields)
         reply = self._replies[number] = Reply()
         self._wake.set()
+        self.inbox.stir()  # the reader may wait for room in it: now it has to read on
         try:
             await reply.came.wait()
         finally:
@@ -95,6 +98,7 @@ class Driver:
     def leave(self) -> None:
         """Close the connection, which ends `run` within `CLOSE_SECONDS`. Never blocks."""
         self._leaving.set()
+        self.inbox.stir()
         self._scope.deadline = trio.current_time() + 2 * CLOSE_SECONDS
         if self.session.state is not State.WELCOMED:
             self._scope.cancel()
@@ -205,6 +209,10 @@ class Driver:
         """
         session, inbox = self.session, self.inbox
         while True:
+            while self._may_wait:
+                await inbox.changed()
+            if inbox.full:
+                session.skim()
             try:
                 message = await ws.get_message()
             except ConnectionClosed:
@@ -221,12 +229,16 @@ class Driver:
                 tasks.start_soon(self._catch_up, tasks)
                 tasks.start_soon(self._farewell, ws, tasks)
                 started()
-            if inbox.full:
-                session.skim()
             if session.behind:
                 inbox.stir()
             if session.next_due() is not None:
                 self._wake.set()
+
+    @property
+    def _may_wait(self) -> bool:
+        """Whether the server can hold the rest: there is no room for it, and nobody waits for an answer."""
+        idle = self.session.state is State.WELCOMED and not self._replies and not self._leaving.is_set()
+        return idle and self.inbox.full and not self.session.behind
 
     async def _write(self, ws: WebSocketConnection) -> None:
         """Write what is due. Of a connection that breaks, the reader learns how."""
@@ -260,12 +272,23 @@ class Driver:
         """Once something was left out and there is room for it, give the connection up: the next one brings it."""
         while not self.session.behind or len(self.inbox) > self.inbox.limit // 2:
             await self.inbox.changed()
+        await self._pace()
         self._holding = True
         with trio.move_on_after(SETTLE_SECONDS):
             while self.session.in_flight:
                 await self.inbox.changed()
         self._detached = True
         tasks.cancel_scope.cancel()
+
+    async def _pace(self) -> None:
+        """Wait before the second catch-up in a row, and longer before each that follows, as after a lost connection."""
+        back = self.session.backoff
+        if trio.current_time() - self._caught_up_at > back.max:
+            self._catch_ups = 0
+        else:
+            await trio.sleep_until(self._caught_up_at + min(back.max, back.base * 2 ** min(self._catch_ups - 1, 60)))
+        self._catch_ups += 1
+        self._caught_up_at = trio.current_time()
 
     async def _farewell(self, ws: WebSocketConnection, tasks: trio.Nursery) -> None:
         """When we leave, close with 1000: the session ends, and its name is free."""

@@ -106,6 +106,11 @@ class ChatSession:
         self._calls.remove(number)
 
     @property
+    def backoff(self) -> Backoff:
+        """How to come back: as the server said, or as we were told."""
+        return self._backoff
+
+    @property
     def in_flight(self) -> bool:
         """Whether an answer is on its way."""
         return self._calls.in_flight

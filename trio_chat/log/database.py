@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -15,22 +16,43 @@ WAL_BYTES = 16 * 1024 * 1024  # that the -wal file keeps once it has grown
 
 def said(error: Exception) -> str:
     """What SQLite says of an error, in one line and without the text of a row in it."""
-    words = " ".join(str(error).split())
-    return "a text in it is not UTF-8" if words.startswith("Could not decode") else words
+    return "a text in it is not UTF-8" if undecodable(error) else " ".join(str(error).split())
+
+
+def undecodable(error: Exception) -> bool:
+    """Whether it only says that a text is not UTF-8; its own words quote that text."""
+    return isinstance(error, sqlite3.OperationalError | UnicodeDecodeError) and (
+        isinstance(error, UnicodeDecodeError) or str(error).startswith("Could not decode")
+    )
+
+
+def why(error: Exception) -> str:
+    """The same of whatever an error may be, where a row makes no sense, too."""
+    if isinstance(error, sqlite3.Error | UnicodeDecodeError | OSError):
+        return said(error)
+    return f"there is a value that no log writes ({type(error).__name__})"
 
 
 class Database:
     """A connection that writes, or with `sync` None one that only reads. For one thread at a time.
 
+    `lies`: the file has no -wal, is open nowhere else, and is read as it lies; else SQLite would make a -wal.
     SQL that writes is an argument of `execute` only between `begin` and `commit`; else each statement commits itself.
     """
 
-    def __init__(self, path: Path, sync: str | None, factory: type[sqlite3.Connection] = sqlite3.Connection) -> None:
-        self._path, self._sync, self._factory = path, sync, factory
+    def __init__(
+        self,
+        path: Path,
+        sync: str | None,
+        factory: type[sqlite3.Connection] = sqlite3.Connection,
+        *,
+        lies: bool = False,
+    ) -> None:
+        self._path, self._sync, self._factory, self._lies = path, sync, factory, lies
         self._connection = self._connect()
 
     def _connect(self) -> sqlite3.Connection:
-        mode = "ro" if self._sync is None else "rw"
+        mode = ("ro&immutable=1" if self._lies else "ro") if self._sync is None else "rw"
         connection = sqlite3.connect(
             f"{self._path.as_uri()}?mode={mode}",
             uri=True,
@@ -107,6 +129,15 @@ class Database:
             self.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
         return not busy
 
+    @contextmanager
+    def tolerant(self) -> Iterator[None]:
+        """Texts that are read in the block may be no UTF-8: what can't be decoded comes as U+FFFD."""
+        self._connection.text_factory = lambda data: data.decode(errors="replace")
+        try:
+            yield
+        finally:
+            self._connection.text_factory = str
+
     def guard(self, expired: Callable[[], bool] | None, every: int) -> None:
         """Interrupt what is executed when `expired`, which is asked `every` so many instructions."""
         self._connection.set_progress_handler(expired, every)
@@ -116,5 +147,18 @@ class Database:
         self._connection.interrupt()
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection. The last one brings the -wal into the file and deletes it."""
         self._connection.close()
+
+    def abandon(self) -> None:
+        """Close it as the end of the process would: the -wal stays. To be used where the file is not marked as clean.
+
+        One that only reads leaves the -wal where it is, and is the last one.
+        """
+        try:
+            last = Database(self._path, None)
+        except sqlite3.Error:  # the disk is broken: the next start will give new epochs
+            self._connection.close()
+            return
+        self._connection.close()
+        last.close()

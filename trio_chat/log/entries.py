@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sqlite3
 from collections.abc import Iterable
 from typing import Any
 
@@ -24,12 +26,13 @@ from trio_chat.core.effects import (
 )
 from trio_chat.core.errors import ErrorCode
 from trio_chat.core.words import words_of
-from trio_chat.log.database import Database
+from trio_chat.log.database import Database, undecodable
 from trio_chat.log.marks import digest, shown_size
 from trio_chat.log.reactions import react, reacted, reactions
 from trio_chat.log.schema import EDIT, KINDS, SEQ_MASK
 from trio_chat.log.spans import RoomSpan, Spans
 
+log = logging.getLogger(__name__)
 COLUMNS = (
     'entries.id, kind, author, sender, content, at, size, room, "to", reply_to, target, emoji, remove, edited, erased'
 )
@@ -47,6 +50,29 @@ def entry_of(row: Any, epoch: str, shown: dict[int, tuple[Reaction, ...]]) -> En
     of = None if target is None else target & SEQ_MASK
     draft = Draft(KINDS[kind], author, sender, content, at, size, room, to, reply_to, of, emoji, bool(remove))  # type: ignore[arg-type]
     return Entry(place & SEQ_MASK, epoch, draft, edited, bool(erased), shown.get(place, ()))
+
+
+class Unreadable:
+    """Tells operators of entries that hold a text that is not UTF-8: once a room, and never what they say."""
+
+    MOST = 1000  # rooms that are remembered
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    def met(self, room: str, entries: Iterable[Entry]) -> None:
+        """Some of these entries were read with U+FFFD in place of what can't be decoded."""
+        seqs = [entry.seq for entry in entries]
+        if not seqs or room in self._told or len(self._told) >= self.MOST:
+            return
+        self._told.add(room)
+        log.warning(
+            "log: room %r has a text that is not UTF-8, among the entries %d to %d; they are shown as far as they can"
+            " be read",
+            room,
+            min(seqs),
+            max(seqs),
+        )
 
 
 def index(db: Database, entry: int, content: str) -> None:
@@ -78,11 +104,24 @@ class Entries:
 
     def __init__(self, db: Database, spans: Spans, dedupe_window: float) -> None:
         self._db, self._spans, self._dedupe_window = db, spans, dedupe_window
+        self._unreadable = Unreadable()
 
     # --- Reading ---------------------------------------------------------------------------------------------------
 
     def read(self, request: Read, now: Now) -> Page | Stale:
-        """A page, of what is held at `now`."""
+        """A page, of what is held at `now`. What is not UTF-8 is replaced where it is not."""
+        try:
+            return self._read(request, now)
+        except (sqlite3.OperationalError, UnicodeDecodeError) as error:
+            if not undecodable(error):
+                raise
+        with self._db.tolerant():
+            page = self._read(request, now)
+        if isinstance(page, Page):
+            self._unreadable.met(request.room, page.entries)
+        return page
+
+    def _read(self, request: Read, now: Now) -> Page | Stale:
         room = self._spans.find(request.room)
         if room is None:
             return Page(request, (), 1, 0)

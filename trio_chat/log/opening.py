@@ -1,6 +1,7 @@
 """Opening a log file: whether it is one, whether it is whole, and whether it is what the last process left.
 
-Nothing is written to a file before all of that is known. Raises `LogError`, with one line for people.
+Nothing is written to a file before all of that is known, and all that a start needs of it is read and decoded. Raises
+`LogError`, with one line for people.
 """
 
 from __future__ import annotations
@@ -12,19 +13,36 @@ import sqlite3
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import attrs
+import msgspec
 
-from trio_chat.log import LogError
+from trio_chat.config import History
+from trio_chat.core.records import Record
+from trio_chat.log import LogError, kept
 from trio_chat.log.database import BUSY_MS, Database, Value, said
 from trio_chat.log.lockfile import Lock
-from trio_chat.log.schema import APPLICATION_ID, MIGRATIONS, VERSION, create, migrate
+from trio_chat.log.schema import APPLICATION_ID, META, MIGRATIONS, VERSION, create, migrate
+from trio_chat.log.spans import RoomSpan, load_all
 
 log = logging.getLogger(__name__)
 Sync: TypeAlias = Literal["normal", "full"]
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # Linux: another after each start of the machine
 _MAGIC = b"SQLite format 3\0"
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)  # no damage: another program has it
+# What a file may do that is not what a log writes.
+_IN_WORDS = (sqlite3.Error, msgspec.MsgspecError, ValueError)
+_STRANGE = (sqlite3.Error, msgspec.MsgspecError, LookupError, TypeError, ValueError, OverflowError, AttributeError)
+
+
+@attrs.frozen
+class Contents:
+    """What a start needs of a log file. `rooms` are trimmed; in the file they are not yet."""
+
+    meta: dict[str, Any]
+    rooms: list[RoomSpan]
+    records: tuple[Record, ...]
 
 
 @attrs.frozen
@@ -36,9 +54,18 @@ class Opened:
     file: int
     db: Database
     trusted: bool
+    contents: Contents
 
 
-def open_log(path: Path, *, sync: Sync, boot: str, factory: type[sqlite3.Connection] = sqlite3.Connection) -> Opened:
+def open_log(
+    path: Path,
+    *,
+    history: History,
+    sync: Sync,
+    boot: str,
+    wall: float,
+    factory: type[sqlite3.Connection] = sqlite3.Connection,
+) -> Opened:
     """Open the log file `path`, which is made where there is none. `boot`: part of the new epochs, if need be."""
     path = path.resolve()
     if path.is_dir():
@@ -52,18 +79,23 @@ def open_log(path: Path, *, sync: Sync, boot: str, factory: type[sqlite3.Connect
             _make(path)
         file = _descriptor(path)
         try:
+            whole = new or _wal(path).exists()
             if not new:
                 _check(path, file, lock)
+            contents = _read(path, history, wall)
+            _make_private(path, file)
             db = Database(path, sync, factory)
             try:
-                return Opened(path, lock, file, db, _claim(path, db, lock, sync, boot, new=new))
+                doubt = None if new else _doubt(contents.meta, lock.tokens, whole=whole)
+                _claim(path, db, contents, lock, sync, boot, doubt)
+                return Opened(path, lock, file, db, doubt is None, contents)
             except BaseException:
-                db.close()
+                db.abandon()
                 raise
         except BaseException:
             os.close(file)
             raise
-    except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
+    except (sqlite3.Error, OSError) as error:
         lock.release()
         raise LogError(f"{path} cannot be opened: {said(error)}") from None
     except BaseException:
@@ -73,9 +105,10 @@ def open_log(path: Path, *, sync: Sync, boot: str, factory: type[sqlite3.Connect
 
 def _make(path: Path) -> None:
     """Make an empty log file, wholly or not at all, that only its owner can read."""
-    wal = path.with_name(f"{path.name}-wal")
+    wal = _wal(path)
     if wal.exists() and wal.stat().st_size:
-        raise LogError(f"{wal} is left of a file that is gone; SQLite would mix it up with a new one: move it away")
+        now = "is empty now" if path.exists() else "is gone"
+        raise LogError(f"{wal} is left of a file that {now}; SQLite would mix it up with a new one: move it away")
     draft = path.with_name(f"{path.name}.new")
     draft.unlink(missing_ok=True)
     os.close(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
@@ -102,6 +135,10 @@ def _make(path: Path) -> None:
     os.close(directory)
 
 
+def _wal(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
+
+
 def _descriptor(path: Path) -> int:
     try:
         return os.open(path, os.O_RDWR | os.O_CLOEXEC)
@@ -122,7 +159,7 @@ def _check(path: Path, file: int, lock: Lock) -> None:
         raise LogError(f"{path} is the SQLite file of another program")
     _check_wal(path, lock)
     try:
-        db = Database(path, None)
+        db = _reader(path)
     except sqlite3.OperationalError:
         raise
     except sqlite3.Error as error:
@@ -143,6 +180,8 @@ def _check(path: Path, file: int, lock: Lock) -> None:
             (verdict,) = db.row("PRAGMA quick_check(1)")
             damage = None if verdict == "ok" else verdict.replace("\n", " ")
     except (sqlite3.Error, TypeError, UnicodeDecodeError) as error:
+        if getattr(error, "sqlite_errorcode", None) in _BUSY:
+            raise
         damage = said(error)
     finally:
         db.close()
@@ -150,6 +189,49 @@ def _check(path: Path, file: int, lock: Lock) -> None:
         raise _damaged(path, damage)
     if version < VERSION:
         upgrade(path, version)
+
+
+def _reader(path: Path) -> Database:
+    """A connection that changes nothing, and makes no -wal."""
+    return Database(path, None, lies=not _wal(path).exists())
+
+
+def _read(path: Path, history: History, wall: float) -> Contents:
+    """Read and decode all that a start needs, so that what is damaged is refused as it is."""
+    db = _reader(path)
+    try:
+        meta = dict(db.rows("SELECT key, value FROM meta"))
+        for key, kind in META.items():
+            if not isinstance(meta.get(key), kind):
+                raise ValueError(f"{key} is missing or no {kind.__name__}")
+        rooms = load_all(db)
+        for room in rooms:
+            room.trim(db, history, wall)
+        return Contents(meta, rooms, tuple(kept.load(db)))
+    except _STRANGE as error:
+        if getattr(error, "sqlite_errorcode", None) in _BUSY:
+            raise
+        words = said(error) if isinstance(error, _IN_WORDS) else "it has a value that no log writes"
+        raise _damaged(path, words) from None
+    finally:
+        db.close()
+
+
+def _make_private(path: Path, file: int) -> None:
+    """Let only its owner read the file: SQLite makes the -wal and the -shm as readable as it is."""
+    mode = os.fstat(file).st_mode & 0o777
+    if not mode & 0o077:
+        return
+    try:
+        os.fchmod(file, 0o600)
+        for name in ("-wal", "-shm"):
+            beside = path.with_name(f"{path.name}{name}")
+            if beside.exists():
+                beside.chmod(0o600)
+    except PermissionError:
+        log.warning("log: others can read %s, and it is another user's: its mode %03o cannot be changed", path, mode)
+    else:
+        log.info("log: %s had the mode %03o; now only its owner can read it", path, mode)
 
 
 def _damaged(path: Path, damage: str) -> LogError:
@@ -161,7 +243,7 @@ def _check_wal(path: Path, lock: Lock) -> None:
 
     `regenerate` sees to it that the file itself holds the token that it is known by.
     """
-    wal = path.with_name(f"{path.name}-wal")
+    wal = _wal(path)
     if not wal.exists() or wal.stat().st_size == 0:
         return
     alone = sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)  # as if there were no -wal
@@ -203,11 +285,10 @@ def machine_boot() -> str:
         return ""
 
 
-def _claim(path: Path, db: Database, lock: Lock, sync: Sync, boot: str, *, new: bool) -> bool:
-    """Make the file ours; returns whether it is what the last process left. Else each room gets a new epoch."""
+def _claim(path: Path, db: Database, contents: Contents, lock: Lock, sync: Sync, boot: str, doubt: str | None) -> None:
+    """Make the file ours. Where there is `doubt` whether it is what the last process left, rooms get a new epoch."""
     db.execute("PRAGMA journal_mode = WAL")
-    meta = dict(db.rows("SELECT key, value FROM meta"))
-    doubt = None if new else _doubt(meta, lock.tokens)
+    meta = contents.meta
     if doubt is not None:
         log.warning("log: %s %s; all rooms get a new epoch", path, doubt)
 
@@ -222,14 +303,22 @@ def _claim(path: Path, db: Database, lock: Lock, sync: Sync, boot: str, *, new: 
         db.executemany("UPDATE meta SET value = ? WHERE key = ?", [(value, key) for key, value in now.items()])
         db.execute("UPDATE meta SET value = 0 WHERE key = 'clean'")
 
-    generation = str(meta["generation"])
+    generation = meta["generation"]
     regenerate(db, lock, change, known=generation if doubt is None else f"!{generation}")
-    return doubt is None
+    if doubt is not None:
+        for room in contents.rooms:
+            room.epoch = f"{boot}-r{room.id}"
+    if meta["words"] != unicodedata.unidata_version:
+        for room in contents.rooms:
+            room.indexed = room.swept - 1
 
 
-def _doubt(meta: dict[str, object], tokens: tuple[str, ...]) -> str | None:
+def _doubt(meta: dict[str, Any], tokens: tuple[str, ...], *, whole: bool) -> str | None:
+    """What speaks against it. `whole`: it has its -wal, which after `kill -9` is always there, though perhaps empty."""
     if meta["generation"] not in tokens:
         return "is not the file that was used here last"
+    if not meta["clean"] and not whole:
+        return "was not closed well, and its -wal is gone: it may have lost its end"
     booted = machine_boot()
     if not meta["clean"] and meta["sync"] == "normal" and (not booted or meta["boot_id"] != booted):
         return "was open when the machine went down, and may have lost its end"

@@ -13,6 +13,15 @@ SEQ_BITS = 36
 SEQ_MASK = (1 << SEQ_BITS) - 1
 KINDS = ("message", "private", "edit", "delete", "react", "topic")  # an entry's `kind` is the place in here
 EDIT = KINDS.index("edit")
+META: dict[str, type] = {  # what `meta` has in any case
+    "secret": bytes,
+    "generation": str,
+    "boot_id": str,
+    "sync": str,
+    "clean": int,
+    "words": str,
+    "erase": int,
+}
 
 # `first` … `last` is what is held; the rows from `swept` on are there, those from `indexed` + 1 on are not yet found by
 # a search. Up to `disorder` the clock had gone back, so that times are no longer in the order of `seq`.

@@ -17,8 +17,8 @@ from typing import Any, TypeAlias
 
 from trio_chat.config import History
 from trio_chat.core.effects import Entry, Failed, Found, Now, Search
-from trio_chat.log.database import Database
-from trio_chat.log.entries import COLUMNS, entry_of
+from trio_chat.log.database import Database, undecodable, why
+from trio_chat.log.entries import COLUMNS, Unreadable, entry_of
 from trio_chat.log.marks import shown_size
 from trio_chat.log.reactions import reactions
 from trio_chat.log.schema import SEQ_MASK
@@ -41,6 +41,8 @@ class Finder:
 
     def __init__(self, db: Database, history: History) -> None:
         self._db, self._history = db, history
+        self._unreadable = Unreadable()
+        self._stopped = False
 
     def search(self, request: Search, now: Now) -> Found | Failed:
         """Answer a search; what takes more than `SEARCH_SECONDS` fails."""
@@ -48,13 +50,33 @@ class Finder:
         try:
             self._db.guard(lambda: time.monotonic() > deadline, _LOOK_EVERY)
             self._db.execute("BEGIN")
-            found = self._found(request, now)
+            found = self._anyway(request, now)
             self._db.guard(None, 0)
             self._db.rollback()
         except Exception as error:  # it took too long, or the file is damaged
-            log.info("log: a search failed: %r", error)
+            if not self._stopped:
+                late = time.monotonic() > deadline
+                reason = f"it took more than {SEARCH_SECONDS:g} s" if late else why(error)
+                log.warning("log: a search failed: %s", reason)
             self._recover()
             return Failed(request)
+        return found
+
+    def _anyway(self, request: Search, now: Now) -> Found:
+        """What is found, with what can be read of a text that is not UTF-8."""
+        try:
+            return self._found(request, now)
+        except (sqlite3.OperationalError, UnicodeDecodeError) as error:
+            if not undecodable(error):
+                raise
+        with self._db.tolerant():
+            found = self._found(request, now)
+        rooms: dict[str, list[Entry]] = {}
+        for key, entry in found.hits:
+            rooms.setdefault(key, []).append(entry)
+        for key, entries in rooms.items():
+            if any("\ufffd" in text for one in entries for text in (one.draft.content, one.draft.sender)):
+                self._unreadable.met(key, entries)
         return found
 
     def _recover(self) -> None:
@@ -67,6 +89,7 @@ class Finder:
 
     def stop(self) -> None:
         """Let the search that is under way fail. For any thread."""
+        self._stopped = True
         self._db.interrupt()
 
     def close(self) -> None:

@@ -68,8 +68,16 @@ def load(db: Database, key: str) -> RoomSpan | None:
 
 
 def load_all(db: Database) -> list[RoomSpan]:
-    """What the file says of all rooms."""
-    return [RoomSpan(*row) for row in db.rows(f"SELECT {_COLUMNS} FROM rooms ORDER BY id")]
+    """What the file says of all rooms. Raises ValueError: no log writes that."""
+    rooms = [RoomSpan(*row) for row in db.rows(f"SELECT {_COLUMNS} FROM rooms ORDER BY id")]
+    for room in rooms:
+        numbers = (room.first, room.last, room.swept, room.indexed, room.disorder)
+        kinds = [type(value) for value in (room.key, room.epoch, *numbers)]
+        if kinds != [str, str, *[int] * len(numbers)] or not room.epoch:
+            raise ValueError(f"room {room.id} has a value that no log writes")
+        if not 1 <= room.swept <= room.first <= room.last + 1:
+            raise ValueError(f"the numbers of room {room.key!r} do not fit together")
+    return rooms
 
 
 class Spans:

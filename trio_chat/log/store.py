@@ -6,10 +6,9 @@ import logging
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TypeAlias
-
-import msgspec
+from typing import TypeAlias, TypeVar
 
 from trio_chat.config import History
 from trio_chat.core.effects import (
@@ -29,15 +28,17 @@ from trio_chat.core.effects import (
 )
 from trio_chat.core.records import Restored, Span
 from trio_chat.log import LogError, kept
-from trio_chat.log.database import Database, said
+from trio_chat.log.database import Database, said, undecodable, why
 from trio_chat.log.entries import Entries
 from trio_chat.log.opening import Opened, Sync, open_log, regenerate
 from trio_chat.log.search import Finder
-from trio_chat.log.spans import Spans, load_all
+from trio_chat.log.spans import Spans
 from trio_chat.log.tidy import Tidy
+from trio_chat.log.watch import GoneError, Watch
 
 log = logging.getLogger(__name__)
 Job: TypeAlias = Append | Read | Keep | Discard | Forget
+T = TypeVar("T")
 RETRY = 1.0  # seconds from a commit that failed to the next that is tried
 TIDY_RETRY = 30.0  # … and from an upkeep that failed
 
@@ -45,7 +46,7 @@ TIDY_RETRY = 30.0  # … and from an upkeep that failed
 class Store:
     """An open log file. One thread at a time, but for `search`, which may be another's."""
 
-    def __init__(self, opened: Opened, history: History, wall: float) -> None:
+    def __init__(self, opened: Opened, history: History) -> None:
         """Take over `opened`; see `open`."""
         self._opened, self._db = opened, opened.db
         self._spans = Spans(self._db, history)
@@ -55,7 +56,10 @@ class Store:
         self._forgets: dict[str, Forget] = {}  # likewise, of each room the last
         self._retry_at = self._tidy_at = -1e9  # monotonic
         self.trouble: str | None = None  # why it cannot commit right now
-        self.restored = self._restore(history, wall)
+        self._trouble_from = self._clock = 0.0  # monotonic: when that began, and the last time that was told
+        self._refused = 0  # entries, since then
+        self._watch = Watch(opened.path)
+        self.restored = self._restore()
         self._finder = Finder(Database(opened.path, None), history)
 
     @classmethod
@@ -74,25 +78,25 @@ class Store:
         Raises:
             LogError: it is open elsewhere, damaged, not ours, of a newer version, or cannot be read and written.
         """
-        opened = open_log(path, sync=sync, boot=boot, factory=factory)
+        opened = open_log(path, history=history, sync=sync, boot=boot, wall=wall, factory=factory)
         try:
-            return cls(opened, history, wall)
-        except (sqlite3.Error, msgspec.MsgspecError, LookupError, TypeError, ValueError) as error:  # what a row may do
-            _release(opened)
-            raise LogError(f"{path} is damaged: {said(error)}") from None
+            return cls(opened, history)
+        except (sqlite3.Error, OSError) as error:
+            _release(opened, clean=False)
+            raise LogError(f"{path} cannot be opened: {said(error)}") from None
         except BaseException:
-            _release(opened)
+            _release(opened, clean=False)
             raise
 
-    def _restore(self, history: History, wall: float) -> Restored:
-        spans = {}
-        for room in load_all(self._db):
-            room.trim(self._db, history, wall)
-            spans[room.key] = Span(epoch=room.epoch, first=room.first, last=room.last)
-            self._tidy.notice((room,))
-        (secret,) = self._db.row("SELECT value FROM meta WHERE key = 'secret'")
-        records = tuple(kept.load(self._db))
-        return Restored(records=records, spans=spans, secret=secret, trusted=self._opened.trusted)
+    def _restore(self) -> Restored:
+        found = self._opened.contents
+        self._tidy.notice(found.rooms)
+        return Restored(
+            records=found.records,
+            spans={room.key: Span(epoch=room.epoch, first=room.first, last=room.last) for room in found.rooms},
+            secret=found.meta["secret"],
+            trusted=self._opened.trusted,
+        )
 
     # --- Requests --------------------------------------------------------------------------------------------------
 
@@ -105,13 +109,17 @@ class Store:
         if not batch:
             return []
         now = batch[-1][1]
+        self._clock = now.mono
         try:
             if not self._owes and all(isinstance(job, Read) for job, _ in batch):
                 return self._refuse(batch)
             if self.trouble is None or now.mono >= self._retry_at:
                 try:
-                    return self._commit(batch)
-                except sqlite3.Error as error:
+                    self._watch.look(now)
+                    answers = self._anyway(partial(self._commit, batch))
+                    self._over()
+                    return answers
+                except (sqlite3.Error, GoneError) as error:
                     self._failed(error, now)
             return self._refuse(batch)
         except Exception:  # a bug, or damage within a row: what else is in the batch shall not suffer
@@ -125,6 +133,25 @@ class Store:
     @property
     def _owes(self) -> bool:
         return bool(self._owed or self._forgets)
+
+    def _anyway(self, work: Callable[[], T]) -> T:
+        """Do `work`; where it meets a text that is not UTF-8, do it anew with what can be read of it."""
+        try:
+            return work()
+        except (sqlite3.OperationalError, UnicodeDecodeError) as error:
+            if not undecodable(error):
+                raise
+        self._undo()
+        self._tidy.again()
+        with self._db.tolerant():
+            return work()
+
+    def _over(self) -> None:
+        """A transaction was committed."""
+        if self.trouble is not None:
+            self.trouble = None
+            lasted = max(0.0, self._clock - self._trouble_from)
+            log.info("log: the trouble is over after %.1f s; %d new entries were refused", lasted, self._refused)
 
     def _commit(self, batch: Sequence[tuple[Job, Now]]) -> list[Answer]:
         changes = dict(self._owed)
@@ -159,9 +186,6 @@ class Store:
             self._tidy.erased()
         self._owed.clear()
         self._forgets.clear()
-        if self.trouble is not None:
-            self.trouble = None
-            log.info("log: the trouble is over")
         return answers
 
     def _refuse(self, batch: Sequence[tuple[Job, Now]]) -> list[Answer]:
@@ -170,6 +194,7 @@ class Store:
         for job, now in batch:
             match job:
                 case Append():
+                    self._refused += 1
                     answers.append(Failed(job, RETRY))
                 case Read():
                     answers.append(self._read(job, now))
@@ -186,15 +211,16 @@ class Store:
         try:
             return self._entries.read(request, now)
         except sqlite3.Error as error:
-            log.warning("log: a page cannot be read: %s", error)
+            log.warning("log: a page cannot be read: %s", said(error))
             return Failed(request, RETRY)
 
     def _failed(self, error: Exception, now: Now) -> None:
         """Nothing of the transaction counts; what is in memory is read anew."""
         self._undo()
         if self.trouble is None:
-            log.warning("log: nothing can be committed, and messages are refused: %s", error)
-        self.trouble = str(error)
+            log.warning("log: nothing can be committed, and messages are refused: %s", said(error))
+            self._trouble_from, self._refused = now.mono, 0
+        self.trouble = said(error)
         self._retry_at = now.mono + RETRY
 
     def _undo(self) -> None:
@@ -217,9 +243,13 @@ class Store:
 
     def tidy(self, now: Now) -> bool:
         """Do a slice of upkeep, of about 10 ms, and see whether trouble is over. Returns whether there is more."""
-        if now.mono >= self._retry_at and (self.trouble is not None or self._owes):
+        self._clock = now.mono
+        if self.trouble is None or now.mono >= self._retry_at:
             try:
-                self._commit(())
+                self._watch.look(now)
+                if self.trouble is not None or (self._owes and now.mono >= self._retry_at):
+                    self._commit(())
+                    self._over()
             except Exception as error:
                 self._failed(error, now)
         return self._keep_up(self._tidy.slice, now)
@@ -237,29 +267,34 @@ class Store:
         if self.trouble is not None or now.mono < self._tidy_at:
             return False
         try:
-            return work(now)
+            return self._anyway(partial(work, now))
         except Exception as error:  # upkeep can wait; what is wrong is seen by what is asked, too
             self._undo()
             self._tidy_at = now.mono + TIDY_RETRY
-            log.warning("log: upkeep failed, and waits %d s: %r", TIDY_RETRY, error)
+            log.warning("log: upkeep failed, and waits %d s: %s", TIDY_RETRY, why(error))
             return False
 
     def close(self) -> None:
         """Close the file; all that `perform` took is committed, if it can be."""
+        clean = False
         try:
             self._finder.close()  # nobody reads any more: all can be brought into the file
             self._commit(())
             regenerate(self._db, self._opened.lock, self._mark_clean)
+            clean = True
         except (sqlite3.Error, OSError) as error:
-            log.warning("log: not closed cleanly: %s", error)
+            log.warning("log: not closed cleanly: %s", said(error))
         finally:
-            _release(self._opened)
+            _release(self._opened, clean=clean)
 
     def _mark_clean(self) -> None:
         self._db.execute("UPDATE meta SET value = 1 WHERE key = 'clean'")
 
 
-def _release(opened: Opened) -> None:
-    opened.db.close()
+def _release(opened: Opened, *, clean: bool) -> None:
+    if clean:
+        opened.db.close()
+    else:
+        opened.db.abandon()
     os.close(opened.file)
     opened.lock.release()

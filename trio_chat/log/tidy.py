@@ -74,6 +74,10 @@ class Tidy:
         """A transaction failed, perhaps one of an erasure: that begins anew, if need be."""
         self._erasure, self._wanted = None, True
 
+    def again(self) -> None:
+        """Begin with the job that was the last."""
+        self._jobs.rotate(1)
+
     def slice(self, now: Now) -> bool:
         """Do the next thing there is to do. Returns whether there may be more."""
         until = time.perf_counter() + SLICE

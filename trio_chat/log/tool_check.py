@@ -14,14 +14,13 @@ import msgspec
 from trio_chat.core.records import RECORDS
 from trio_chat.core.words import words_of
 from trio_chat.log.database import said
-from trio_chat.log.schema import EDIT, KINDS, SEQ_BITS, SEQ_MASK, VERSION
+from trio_chat.log.schema import EDIT, KINDS, META, SEQ_BITS, SEQ_MASK, VERSION
 from trio_chat.log.spans import RoomSpan
 from trio_chat.log.tools import EVERY, STRANGE, Report, holder, interrupted, reading
 
 MOST = 100  # findings that are told; a file with more of them has enough
-_META = {"secret": bytes, "generation": str, "boot_id": str, "sync": str, "clean": int, "words": str, "erase": int}
 _ENTRIES = """
-    SELECT id, kind, content, at, target, emoji, remove, edited, erased FROM entries
+    SELECT id, kind, content, at, target, emoji, remove, edited, erased, author, sender, room, "to" FROM entries
     WHERE id BETWEEN ? AND ? ORDER BY id
 """
 _REACTIONS = f"""
@@ -68,8 +67,13 @@ def check(path: Path, report: Report) -> Checked:
         held = holder(path)
         where = f"open in process {held}" if held else "not open"
         checked.looked.append(f"file: a log of version {VERSION}, {size:,} bytes, {where}")
-        _Check(db, checked, report).run()
+        look_through(db, checked, report)
     return checked
+
+
+def look_through(db: sqlite3.Connection, checked: Checked, report: Report) -> None:
+    """Look through an open log file, and put into `checked` what is to be told."""
+    _Check(db, checked, report).run()
 
 
 class _EnoughError(Exception):
@@ -129,7 +133,7 @@ class _Check:
 
     def _meta(self) -> str:
         meta = dict(self.db.execute("SELECT key, value FROM meta").fetchall())
-        for key, kind in _META.items():
+        for key, kind in META.items():
             if not isinstance(meta.get(key), kind):
                 self._found(f"meta: {key} is missing or no {kind.__name__}")
         if isinstance(meta.get("secret"), bytes) and len(meta["secret"]) != 32:
@@ -193,11 +197,13 @@ class _Check:
 
     def _wrong(self, row: Any, room: RoomSpan) -> str | None:
         """What is wrong with an entry, if anything is."""
-        place, kind, content, at, target, emoji, remove, edited, erased = row
+        place, kind, content, at, target, emoji, remove, edited, erased, *names = row
         if kind not in range(len(KINDS)):
             return f"it is of the unknown kind {kind!r}"
         if not isinstance(content, str) or not isinstance(at, float) or not abs(at) < 1e300:
             return "its content or time is none"
+        if not all(isinstance(text, str) for text in (emoji, *names)):
+            return "one of its names is none"
         if erased and (content or edited is not None or kind not in (0, 1, EDIT)):
             return "it is deleted, and there is something left of it"
         refers = KINDS[kind] in ("edit", "delete", "react")
@@ -231,12 +237,21 @@ class _Check:
     def _reactions(self) -> str:
         for target, seq in self.db.execute(_REACTIONS, (MOST + 1,)):
             self._found(f"{self._name(target)} has a reaction that is not entry {seq}")
-        return f"{self._one('SELECT count(*) FROM reactions')[0]:,}"
+        return f"{self._texts('SELECT emoji, author, sender FROM reactions'):,}"
 
     def _keys(self) -> str:
         for (place,) in self.db.execute(_KEYS, (MOST + 1,)):
             self._found(f"keys: one is of no entry that ever was: {self._name(place)}")
-        return f"{self._one('SELECT count(*) FROM keys')[0]:,}"
+        return f"{self._texts('SELECT author, key FROM keys'):,}"
+
+    def _texts(self, sql: str) -> int:
+        """Read texts, each of which must be one; returns how many rows there are."""
+        count = 0
+        for row in self.db.execute(sql):
+            if not all(isinstance(text, str) for text in row):
+                raise TypeError("a text is none")
+            count += 1
+        return count
 
     def _name(self, place: int) -> str:
         row = self._one("SELECT key FROM rooms WHERE id = ?", place >> SEQ_BITS)

@@ -17,7 +17,7 @@ from trio_chat.log.schema import KINDS
 from trio_chat.log.spans import RoomSpan
 from trio_chat.log.store import Store
 from trio_chat.log.tool_lines import EXPORTED, MAX_LINE, VERSION, End, Entry, Kept, Key, Line, Log, Room
-from trio_chat.log.tools import EVERY, Report, ToolError, disown, drafting, no_remains
+from trio_chat.log.tools import EVERY, Report, ToolError, disown, drafting, free
 
 _KIND = {kind: number for number, kind in enumerate(KINDS)}
 _INSERT = f"INSERT INTO entries VALUES ({', '.join('?' * 15)})"
@@ -35,7 +35,7 @@ def import_file(path: Path, source: BinaryIO, report: Report) -> tuple[int, int]
     Raises:
         ToolError: `path` is there already or cannot be written, or a line is wrong.
     """
-    no_remains(path)
+    free(path)
     with drafting(path) as draft:
         Store.open(draft, history=History(), sync="normal", boot="", wall=0.0).close()
         db = sqlite3.connect(draft, isolation_level=None)

@@ -98,13 +98,16 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
     """
     path = path.resolve()
     _look(path)
-    lies = not any(beside(path, suffix).exists() for suffix in ("-wal", "-shm"))
+    lies = not beside(path, "-wal").exists()  # SQLite makes it before the -shm, and deletes it after that
+    shared = beside(path, "-shm").exists()
     before = _changed(path)
     try:
         if not lies:
             _look_beside(path)
         db = _open(path, lies=lies)
         try:
+            if not lies and not shared:
+                _make_private(beside(path, "-shm"))
             yield db
         finally:
             db.close()
@@ -127,6 +130,8 @@ def _look(path: Path) -> None:
     try:
         with path.open("rb") as file:
             head = file.read(100)
+        if not head and not tokens(path):
+            raise ToolError(f"{path} is empty: a server would make a new log of it")
     except OSError as error:
         missing = isinstance(error, FileNotFoundError | IsADirectoryError | NotADirectoryError)
         raise ToolError(f"{path} cannot be read: {error.strerror}", usage=missing) from None
@@ -134,6 +139,15 @@ def _look(path: Path) -> None:
         raise ToolError(f"{path} is no log file, or its beginning is damaged")
     if int.from_bytes(head[68:72], "big") != APPLICATION_ID:
         raise ToolError(f"{path} is the SQLite file of another program")
+
+
+def _make_private(shm: Path) -> None:
+    """SQLite made it as readable as the log is, which may have been restored so; it tells where content is."""
+    try:
+        if shm.stat().st_mode & 0o077:
+            shm.chmod(0o600)
+    except OSError:  # it is another's, or gone again
+        pass
 
 
 def _look_beside(path: Path) -> None:
@@ -240,8 +254,13 @@ def disown(db: sqlite3.Connection) -> None:
     db.execute("UPDATE meta SET value = 0 WHERE key = 'clean'")
 
 
-def no_remains(path: Path) -> None:
-    """Refuse a place where the -wal of a file that is gone lies: SQLite would mix it up with a new one."""
+def free(path: Path) -> None:
+    """Refuse a place where a file is, or only the -wal of one that is gone: SQLite would mix it up with a new one."""
+    held = holder(path)
+    if path.exists():
+        raise ToolError(f"{path} is there already" + (f", and open in process {held}" if held else ""))
+    if held:
+        raise ToolError(f"{path} is gone, but process {held} has it open still")
     wal = beside(path, "-wal")
     if wal.exists() and wal.stat().st_size:
         raise ToolError(f"{wal} is left of a file that is gone; move it away")

@@ -1,0 +1,46 @@
+"""Whether an open log file is still where it was: nobody would find what is written into one that was moved away."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from trio_chat.core.effects import Now
+
+log = logging.getLogger(__name__)
+LOOK_EVERY = 1.0  # seconds, at least, between two looks
+
+
+class GoneError(Exception):
+    """It was moved or deleted; `str()` is for people."""
+
+
+class Watch:
+    """Over a log file that is open, and its -wal."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._wal = path, path.with_name(f"{path.name}-wal")
+        self._was, self._wal_was = _identity(path), _identity(self._wal)
+        self._look_at = -1e9  # monotonic
+
+    def look(self, now: Now) -> None:
+        """See whether they are there, if that was not seen within `LOOK_EVERY`. Raises `GoneError`."""
+        if now.mono < self._look_at:
+            return
+        try:
+            if _identity(self._path) != self._was:
+                raise GoneError("the file was moved or deleted")
+            if _identity(self._wal) != self._wal_was:
+                raise GoneError("its -wal was moved or deleted")
+        except OSError as error:
+            log.debug("log: it cannot be seen whether the file is there: %s", error)
+        self._look_at = now.mono + LOOK_EVERY
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What no other file has while this one is open; None: it is not there. Raises OSError: that cannot be seen."""
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_dev, found.st_ino
