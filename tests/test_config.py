@@ -103,6 +103,12 @@ def test_outbox_must_hold_four_messages() -> None:
         Config.of(outbox_bytes=40_000)
 
 
+def test_outbox_must_hold_what_a_return_to_all_rooms_brings() -> None:
+    assert Config.of(rooms_per_user=256).limits.outbox_frames == 1024
+    with pytest.raises(ConfigError, match=r"^outbox_frames: 1024 must be at least 4 × rooms_per_user = 1028$"):
+        Config.of(rooms_per_user=257)
+
+
 @pytest.mark.parametrize(
     ("environment", "allowed", "in_force"),
     [

@@ -172,7 +172,9 @@ class Limits:
     max_rooms: int = whole(100_000, 1, 10_000_000, "rooms in all")
     presence_interval: float = number(0.5, 0.01, 3600, "seconds over which joins and leaves are told together")
     presence_limit: int = whole(100, 0, 1_000_000, "members up to which a room's users are listed unasked")
-    outbox_frames: int = whole(1_024, 16, 1_000_000, "frames that may wait for one connection")
+    outbox_frames: int = whole(
+        1_024, 16, 1_000_000, "frames that may wait for one connection; at least 4 for each of rooms_per_user"
+    )
     outbox_bytes: int = whole(
         4 * MiB, 32_768, 1024 * MiB, "bytes that may wait for one connection; at least 4 messages"
     )
@@ -239,6 +241,10 @@ class Config:
         if limits.outbox_bytes < 4 * limits.max_message_bytes:
             raise ConfigError(
                 "outbox_bytes", limits.outbox_bytes, f"at least 4 × max_message_bytes = {4 * limits.max_message_bytes}"
+            )
+        if limits.outbox_frames < 4 * limits.rooms_per_user:  # who comes back hears of each room, up to four times
+            raise ConfigError(
+                "outbox_frames", limits.outbox_frames, f"at least 4 × rooms_per_user = {4 * limits.rooms_per_user}"
             )
 
     @classmethod

@@ -116,12 +116,12 @@ async def run(campaign: Campaign, directory: Path) -> Outcome:
         if campaign.calm:
             for _ in range(campaign.calm):
                 await _round(server, peers, rng, calm=True)
-        logs = await _quiet(server, peers)
-        complaints += filter(None, [server.complaint])
+        logs, stuck = await _quiet(server, peers)
+        complaints += filter(None, [stuck, server.complaint])
         if not campaign.calm:  # a clean stop loses nothing either
             server = await starting(campaign.rounds + 2)
-            again = await _quiet(server, peers)
-            complaints += filter(None, [server.complaint])
+            again, stuck = await _quiet(server, peers)
+            complaints += filter(None, [stuck, server.complaint])
             complaints += [f"{room} is another after a clean stop" for room in logs if logs[room] != again.get(room)]
     report = check([one for peer in peers for one in peer.connections], logs)
     report.findings[:0] = [Finding("server", text) for text in complaints]
@@ -181,19 +181,27 @@ async def _play(peer: Peer, server: Running, rng: Random) -> None:
             await server.dead.wait()
 
 
-async def _quiet(server: Running, peers: list[Peer]) -> dict[str, Log]:
-    """All come back, send again what was not acked, wait until everything has come, and read the logs."""
+async def _quiet(server: Running, peers: list[Peer]) -> tuple[dict[str, Log], str | None]:
+    """All come back, send again what was not acked, wait until everything has come, and read the logs.
+
+    Returns the logs, and where that did not come to its end: why.
+    """
     if not await server.ready():
-        return {}
+        return {}, f"process {server.number} never listened"
     logs: dict[str, Log] = {}
+    stages = dict.fromkeys([peer.name for peer in peers], "coming back")
     written, settled = Barrier(len(peers)), Barrier(len(peers))
 
     async def play(peer: Peer) -> None:
         async with peer.here(server, positions=True):
+            stages[peer.name] = "sending again"
             await peer.resend()
             await peer.answered()
+            stages[peer.name] = "waiting for the others"
             await written.wait()
+            stages[peer.name] = "waiting for what the others sent"
             await peer.settle()
+            stages[peer.name] = "reading the logs"
             for room in peer.rooms:
                 key = room_key(room, peer.name)
                 if key not in logs:
@@ -201,14 +209,21 @@ async def _quiet(server: Running, peers: list[Peer]) -> dict[str, Log]:
                     same = tuple({**entry, "room": key} for entry in entries)  # whoever reads it
                     logs[key] = Log(page["epoch"], page["first"], page["last"], same)
             await settled.wait()
+            stages[peer.name] = "at the end"
             await peer.go(End.AWAY)
+        if stages[peer.name] != "at the end":
+            stages[peer.name] += f", and lost the connection: {peer.lost}"
 
-    with trio.move_on_after(PATIENCE):
+    with trio.move_on_after(PATIENCE) as scope:
         async with trio.open_nursery() as nursery:
             for peer in peers:
                 nursery.start_soon(play, peer)
+    stuck = None
+    if scope.cancelled_caught:
+        where = "; ".join(f"{peer.name}: {stages[peer.name]}, {peer.unanswered}" for peer in peers)
+        stuck = f"process {server.number} had {PATIENCE:.0f} s of quiet, and it was not enough: {where}"
     await server.stop()
-    return logs
+    return logs, stuck
 
 
 class Barrier:

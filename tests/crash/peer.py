@@ -47,6 +47,12 @@ class Peer:
         self._waiting: dict[int, Frame] = {}  # id → command
         self._ids = itertools.count(1)
         self._news = trio.Condition()
+        self.lost = ""  # how the last connection ended
+
+    @property
+    def unanswered(self) -> str:
+        """The commands that wait for their answers, for people."""
+        return f"{len(self._waiting)} unanswered: {', '.join(brief(frame) for frame in self._waiting.values())}"
 
     # --- Connecting --------------------------------------------------------------------------------------------------
 
@@ -54,7 +60,7 @@ class Peer:
     async def here(self, server: Running, *, positions: bool) -> AsyncIterator[None]:
         """Be connected: resume, or come anew. Raises Lost where that fails; what is within ends when it is lost."""
         record = self._record = Connection(self.name, server.number)
-        self._waiting, self._ids, self._leaving = {}, itertools.count(1), None
+        self._waiting, self._ids, self._leaving, self.lost = {}, itertools.count(1), None, "never heard anything"
         try:
             wire = self._wire = await Wire.open(server.port)
         except Lost:
@@ -109,7 +115,8 @@ class Peer:
                 self._learn(frame)
                 async with self._news:
                     self._news.notify_all()
-        except Lost:
+        except Lost as lost:
+            self.lost = str(lost)
             if self._wire.code in (1000, 1001) and self._leaving is not None:
                 self._record.end = self._leaving
             scope.cancel()

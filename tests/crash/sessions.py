@@ -87,16 +87,18 @@ class Sessions:
         for room, fact in self._read.items():
             if room in told and told[room].get("read", 0) < fact.value and fact.holds(evidence, process):
                 evidence.find("session", f"{who}: {room} was read up to {fact.value}", f"welcome {told[room]}")
+        welcomed_at = connection.lines[1].at
         for room in {*told, *self._rooms}:
             before = self._rooms.get(room)
-            if before is None or before.value != (room in told):
-                self._rooms[room] = Fact(room in told, connection.opened_at, process, sure=before is None)
+            if before is None or before.value != (room in told):  # it may have come about a moment before
+                self._rooms[room] = Fact(room in told, welcomed_at, process)
             else:
                 before.sure = before.sure or before.process != process
 
     def _during(self, connection: Connection) -> None:
         asked: dict[Any, tuple[int, Frame]] = {}
-        left: dict[str, int] = {}
+        left: dict[str, int] = {}  # room → number of the last line that leaves it, and …
+        joined: dict[str, int] = {}  # … that joins it
         for number, line in enumerate(connection.lines):
             frame = line.frame
             if line.ours:
@@ -106,6 +108,8 @@ class Sessions:
                 if frame["type"] == "leave":
                     left[room] = number
                     self._read.pop(room, None)
+                if frame["type"] in ("join", "message"):
+                    joined[room] = number
                 known = self._rooms.get(room)
                 if frame["type"] in ("join", "leave") or (
                     frame["type"] == "message" and (known is None or known.value is not True)
@@ -114,7 +118,8 @@ class Sessions:
             elif frame["type"] == "ack" and frame["id"] in asked:
                 sent, command = asked[frame["id"]]
                 room = room_key(command.get("room", "general"), connection.name)
-                if sent >= left.get(room, -1):
+                overtaken = command["type"] == "leave" and sent < joined.get(room, -1)  # it brings us in again
+                if sent >= left.get(room, -1) and not overtaken:
                     self._acked(command, room, Fact(True, line.at, connection.process))
 
     def _acked(self, command: Frame, room: str, fact: Fact) -> None:

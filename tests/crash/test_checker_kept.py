@@ -211,6 +211,34 @@ def test_rooms_come_back() -> None:
     assert world.wrong() == {"session"}
 
 
+def test_a_message_behind_a_leave_may_have_joined_again() -> None:
+    """Also where its own ack was lost."""
+    world = exchange()
+    ben = back(world, 3, seq=3)
+    ben.says("join", id=1, room="red").hears("ack", id=1, room="red", epoch="e", last=0)
+    ben.says("leave", id=2, room="red").says("message", id=3, room="red", content="ben-9")
+    ben.hears("ack", id=2, room="red")
+    ben.posts(4, "ben-4", acked=4).ends()
+    world = world.ends("ann-1", "ben-1", "ann-2", "ben-4", "ben-5")
+    back(world, 4, seq=4, process=4, rooms={"red": 0}).posts(1, "ben-5", acked=5).ends()
+    assert world.wrong() == set()
+
+    back(world, 5, seq=5, process=5).ends()
+    assert [finding.text for finding in world.report().findings] == ["ben, process 5: red was joined, and that is gone"]
+
+
+def test_a_room_that_was_only_just_there_need_not_be_kept() -> None:
+    """A conversation that somebody begins is in a welcome before it is committed."""
+    world = exchange()
+    back(world, 3, seq=3, process=4, rooms={"@ann": 1}).ends()
+    back(world, 3, seq=3, process=5).posts(1, "ben-4", acked=4).ends()
+    world.ends("ann-1", "ben-1", "ann-2", "ben-4")
+    assert world.wrong() == set()
+
+    back(world, 4, seq=4, process=5, rooms={"@ann": 1}).ends()
+    assert world.wrong() == {"session"}
+
+
 def test_read_markers_come_back() -> None:
     """They only move forward."""
     world = kept("read", room="general", seq=2)

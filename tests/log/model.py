@@ -45,6 +45,7 @@ class Room:
     drafts: list[Draft] = attrs.field(factory=list)
     first: int = 1
     keys: list[tuple[str, str, int, float]] = attrs.field(factory=list)  # author, key, seq, until
+    unknown: list[int] = attrs.field(factory=list)  # what was deleted when the log was opened anew
 
     @property
     def last(self) -> int:
@@ -57,6 +58,9 @@ class Room:
 
     def of(self, seq: int, *kinds: str) -> list[tuple[int, Draft]]:
         return [(n, one) for n, one in enumerate(self.drafts, 1) if one.of == seq and one.kind in kinds]
+
+    def edits(self, seq: int) -> list[int]:
+        return [number for number, _ in self.of(seq, "edit")]
 
     def reacted(self, seq: int) -> dict[str, list[tuple[int, Draft]]]:
         shown: dict[str, list[tuple[int, Draft]]] = {}
@@ -72,7 +76,9 @@ class Room:
 
     def entry(self, seq: int) -> Entry:
         made = self.drafts[seq - 1]
-        gone = self.of(seq, "delete") or (self.of(made.of, "delete") if made.kind == "edit" and made.of else [])
+        gone = self.of(seq, "delete")
+        if made.kind == "edit" and made.of:  # it goes with its message, or with another edit of that
+            gone = next(filter(None, (self.of(one, "delete") for one in (made.of, *self.edits(made.of)))), [])
         if gone:
             return Entry(seq, self.epoch, attrs.evolve(made, content="", size=gone[0][1].size), erased=True)
         edited = None
@@ -121,6 +127,10 @@ class Model:
     def close(self) -> None:
         pass
 
+    def reopen(self) -> None:
+        for room in self.rooms.values():
+            room.unknown = [seq for seq in range(1, room.last + 1) if room.entry(seq).erased]
+
     def spans(self, now: Now) -> dict[str, Span]:
         for room in self.rooms.values():
             room.trim(now.wall)
@@ -131,7 +141,7 @@ class Model:
         for author, key, seq, until in room.keys:
             if (author, key) == (made.author, request.key) and until > now.mono:
                 same = attrs.evolve(room.drafts[seq - 1], at=made.at) == made
-                return Duplicate(request, seq) if same or room.entry(seq).erased else KeyReused(request)
+                return Duplicate(request, seq) if same or seq in room.unknown else KeyReused(request)
         refused = _refused(room, request)
         if refused is not None:
             return refused
@@ -161,7 +171,10 @@ def _refused(room: Room, request: Append) -> Duplicate | Rejected | None:
     if made.kind not in ("edit", "delete", "react"):
         return None
     target = next((one for one in room.held() if one.seq == made.of), None)
-    if target is None or target.erased or target.draft.kind not in ("message", "private"):
+    if target is None or target.erased:
+        return Rejected(request, ErrorCode.NO_SUCH_ENTRY)
+    alone = target.draft.kind == "edit" and made.kind == "delete" and (target.draft.of or 0) < room.first
+    if target.draft.kind not in ("message", "private") and not alone:
         return Rejected(request, ErrorCode.NO_SUCH_ENTRY)
     if made.kind != "react":
         allowed = request.moderator or target.draft.author == made.author

@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from tests.log.kinds import DAY, NOW, Kind, Make, append, draft, filled, later, make, read, refer, search, seqs
-from trio_chat.core.effects import Answer, Committed, Duplicate, Entry, Forget, KeyReused, Reaction, Rejected
+from trio_chat.core.effects import Answer, Committed, Draft, Duplicate, Entry, Forget, KeyReused, Reaction, Rejected
 from trio_chat.core.errors import ErrorCode
 from trio_chat.log import MAX_EMOJI, REACTIONS_BYTES, SHOWN_USERS
 
@@ -106,20 +106,49 @@ def test_a_deleted_entry_keeps_its_place_and_nothing_else(make: Make) -> None:
     assert (entry(log, 1).edited, entry(log, 1).reactions) == (None, ())
 
 
-def test_the_retry_of_what_was_deleted_is_a_duplicate_whatever_it_says(make: Make) -> None:
+def test_the_retry_of_what_was_deleted_is_a_duplicate(make: Make) -> None:
+    """Of exactly what was said; after the log was opened anew nobody can tell that, and any retry is one."""
     log = make()
     append(log, "a", key="k")
     refer(log, "edit", 1, "b", key="l")
-    assert isinstance(append(log, "other", key="k"), KeyReused)
     refer(log, "delete", 1, key="m")
-    for made, key, seq in ((draft("other"), "k", 1), (draft("other", kind="edit", of=1), "l", 2)):
-        answer = append(log, made, key=key)
-        assert isinstance(answer, Duplicate)
-        assert answer.seq == seq
-    again = refer(log, "delete", 1, key="m")
-    assert isinstance(again, Duplicate)
-    assert again.seq == 3
+
+    for made, key in ((draft("other"), "k"), (draft("other", kind="edit", of=1), "l")):
+        assert isinstance(append(log, made, key=key), KeyReused)
+    assert retried(log, draft("a"), "k") == 1
+    assert retried(log, draft("b", kind="edit", of=1), "l") == 2
+    assert retried(log, draft("", kind="delete", of=1), "m") == 3
+    if log.survives:
+        log.reopen(NOW)
+        assert retried(log, draft("other"), "k") == 1
+        assert retried(log, draft("other", kind="edit", of=1), "l") == 2
     assert isinstance(append(log, "other", key="m"), KeyReused)
+
+
+def retried(log: Kind, made: Draft, key: str) -> int:
+    answer = append(log, made, key=key)
+    assert isinstance(answer, Duplicate)
+    return answer.seq
+
+
+def test_the_text_of_an_edit_can_be_deleted_when_its_message_is_trimmed(make: Make) -> None:
+    """All edits of that message go, and whoever wrote one of them, or a moderator, may ask for it."""
+    log = make(history_limit=5)
+    append(log, "a")
+    refer(log, "edit", 1, "b", key="k")
+    refer(log, "edit", 1, "c")
+    assert code(refer(log, "delete", 2)) == ErrorCode.NO_SUCH_ENTRY, "the message is held still"
+    for number in range(3):
+        append(log, f"{number}")
+    assert read(log).first == 2
+    assert code(refer(log, "delete", 2, author="bob")) == ErrorCode.FORBIDDEN
+    for kind in ("edit", "react"):
+        assert code(refer(log, kind, 2, "x", emoji="+")) == ErrorCode.NO_SUCH_ENTRY
+    assert isinstance(refer(log, "delete", 3, moderator=True), Committed)
+    shown = [(one.draft.kind, one.draft.content, one.erased) for one in read(log).entries]
+    assert shown == [("edit", "", True), *(("message", f"{n}", False) for n in range(3)), ("delete", "", False)]
+    assert retried(log, draft("b", kind="edit", of=1), "k") == 2
+    assert code(refer(log, "delete", 3)) == ErrorCode.NO_SUCH_ENTRY
 
 
 @pytest.mark.parametrize("other", [{"of": 2}, {"kind": "message"}, {"content": "y"}])

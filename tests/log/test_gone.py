@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import signal
 import subprocess
@@ -150,6 +151,22 @@ def test_what_is_moved_away_takes_no_more_until_it_is_back(
     with closing(FileKind(path)) as log:
         assert log.restored.trusted
         assert seqs(read(log)) == [1, 2]
+
+
+def test_a_file_that_was_cut_short_takes_no_more_until_it_is_whole(path: Path) -> None:
+    with closing(FileKind(path)) as log:
+        assert isinstance(append(log, "x" * 10_000), Committed)
+        log.store._db.checkpoint(1000)
+        assert isinstance(append(log, now=later(1)), Committed)
+        whole = path.read_bytes()
+        os.truncate(path, 8192)
+        assert isinstance(append(log, now=later(2)), Failed)
+        assert log.store.trouble == "the file was cut short"
+        with path.open("r+b") as file:
+            file.write(whole)
+        assert isinstance(append(log, now=later(4)), Committed)
+        assert log.store.trouble is None
+        assert seqs(read(log)) == [1, 2, 3]
 
 
 def test_another_file_in_its_place_is_seen_by_upkeep(path: Path) -> None:

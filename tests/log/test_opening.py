@@ -137,6 +137,28 @@ def test_a_newer_version(path: Path) -> None:
         refused(path, match)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only there two kinds of locks of one file do not meet")
+@pytest.mark.parametrize("how", ["hard link", "lock deleted", "moved"])
+def test_one_that_is_open_by_another_name_or_with_another_lock(path: Path, how: str) -> None:
+    other = path.with_name("other.db") if how != "lock deleted" else path
+    log = FileKind(path)
+    append(log)
+    if how == "hard link":
+        other.hardlink_to(path)
+    elif how == "moved":
+        path.rename(other)
+    else:
+        path.with_name("chat.db.lock").unlink()
+    with pytest.raises(LogError, match="is open already in another process, by another name or with another lock file"):
+        FileKind(other)
+    if how == "moved":
+        other.rename(path)
+    assert isinstance(append(log), Committed)
+    log.close()
+    with closing(FileKind(path)) as log:
+        assert seqs(read(log, epoch=log.restored.spans["lobby"].epoch)) == [1, 2]
+
+
 def test_one_that_is_open_in_another_process(path: Path) -> None:
     code = f"""
 from pathlib import Path

@@ -76,8 +76,8 @@ def message(content: str = "a", **fields: Any) -> Append:
     return Append("lobby", "e", draft(content, at=time.time()), 1, **fields)
 
 
-def page(**where: int) -> Read:
-    return Read("lobby", "e", 1, 200, 10**6, **where)  # type: ignore[arg-type]
+def page(max_bytes: int = 10**6, **where: int) -> Read:
+    return Read("lobby", "e", 1, 200, max_bytes, **where)  # type: ignore[arg-type]
 
 
 def query(*words: str) -> Search:
@@ -221,9 +221,11 @@ async def test_what_waits_is_bounded_in_bytes(path: Path) -> None:
     object.__setattr__(large.draft, "size", REQUEST_BYTES // 2)
     async with running(path) as one:
         assert [one.log.submit(large, now()) for _ in range(3)] == [None, None, Failed(large, 1.0)]
-        assert one.log.submit(page(), now()) is None
-        await one.until(lambda: len(one.answers) == 3)
+        pages = page(max_bytes=REQUEST_BYTES // 2)
+        assert [one.log.submit(pages, now()) for _ in range(3)] == [None, None, Failed(pages, 1.0)]
+        await one.until(lambda: len(one.answers) == 4)
         assert one.log.submit(large, now()) is None
+        assert one.log.submit(pages, now()) is None
 
 
 async def test_searches_have_a_queue_of_their_own(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

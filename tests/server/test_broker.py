@@ -19,6 +19,7 @@ from trio_chat.core.effects import (
     Disconnected,
     Drain,
     Effect,
+    Ending,
     Failed,
     Input,
     Now,
@@ -300,24 +301,26 @@ async def test_a_replay_is_pulled_page_by_page(autojump_clock: MockClock) -> Non
         for _ in range(20):
             await wait_all_tasks_blocked()
             assert server.broker.buffered.bytes < 131_072 + 300_000, "half an outbox, and a page"
-        assert server.broker._replays
+        assert server.broker._reads
         for number in range(100):
             event = await slow.event("message")
             assert (event["seq"], event["content"].split()[0]) == (number + 1, str(number))
         await wait_all_tasks_blocked()
-        assert not server.broker._replays
+        assert not server.broker._reads
         await slow.drop()
 
 
-async def test_replays_of_a_connection_that_is_gone_are_forgotten(desk: Desk) -> None:
+async def test_reads_of_a_connection_that_is_gone_are_forgotten(desk: Desk) -> None:
     peer = desk.peer(1, "alice")
     peer.wire.takes = False
-    desk.broker._read(Read("general", "x", 1, 10, 100, after=0), desk.now)
+    peer.outbox.put(Frame(bytes(desk.config.limits.outbox_bytes // 2)))
     desk.broker._read(Read("general", "x", 77, 10, 100, after=0), desk.now)
-    assert list(desk.broker._replays) == [1]
+    assert not desk.broker._reads
+    desk.broker._read(Read("general", "x", 1, 10, 100, after=0), desk.now)
+    assert desk.broker._reads
     desk.broker.ended(Disconnected(1))
     desk.turn()
-    assert not desk.broker._replays
+    assert not desk.broker._reads
     assert desk.broker._peers == {}
 
 
@@ -372,6 +375,24 @@ async def test_too_slow_is_told_to_the_core_at_once(desk: Desk) -> None:
     desk.broker.ended(Disconnected(2, cut=Close.TOO_SLOW))
     desk.turn()
     assert list(desk.broker._peers) == [1]
+
+
+async def test_what_comes_behind_a_close_frame_is_told_when_nothing_more_can_come(desk: Desk) -> None:
+    """The socket is not gone yet; who comes back meanwhile is to miss nothing."""
+    alice, bob = desk.peer(1, "alice"), desk.peer(2, "bob")
+    desk.send(1, Message(content="heard"))
+    desk.turn()
+    bob.outbox.end()
+    desk.send(1, Message(content="missed"))
+    desk.broker.ended(Ending(2, 1001))
+    desk.turn()
+    back = desk.peer(3)
+    desk.send(3, Connect(resume=Resume(session="bob")))
+    desk.turn()
+    told = b"".join(back.wire.writes)
+    assert b'"missed"' in told
+    assert b'"heard"' not in told
+    assert alice.cuts == []
 
 
 # --- A log that answers later --------------------------------------------------------------------------------------

@@ -10,14 +10,15 @@ What a `Log` guarantees, whatever keeps it:
 3. `Committed` is said only when the entry survives what the kind promises to survive.
 4. The same `key` of the same author in the same room, within `dedupe_window`, is committed once: the same content
    again is a `Duplicate`, another content is `KeyReused`. Content is all that it says: `kind`, `content`, `reply_to`,
-   `of`, `emoji` and `remove`. The key of an entry that was deleted since is always a `Duplicate`: nothing tells any
-   longer what it said.
+   `of`, `emoji` and `remove`. What a deleted entry said is known until the log is opened anew; then its key is always
+   a `Duplicate`, for nothing tells any longer.
 5. Trimming takes a prefix: what is held is `first` … `last` without gaps.
 6. An `edit`, `delete` or `react` is committed only if the entry `of` is a message or private that is held and not
    deleted (else `Rejected` `no_such_entry`), and, but for `react`, of the same author or by a moderator (else
-   `forbidden`). The same reaction of the same author again is a `Duplicate` of the first; removing one that is not
-   there is `no_such_entry`; a reaction with one more than `MAX_EMOJI` different ones is `too_large`. One of them keeps
-   its place among the others while anybody is left who reacted so.
+   `forbidden`). A `delete` may be of an `edit` whose message is no longer held, too: it takes all edits of that
+   message. The same reaction of the same author again is a `Duplicate` of the first; removing one that is not there is
+   `no_such_entry`; a reaction with one more than `MAX_EMOJI` different ones is `too_large`. One of them keeps its place
+   among the others while anybody is left who reacted so.
 7. From then on reading shows the entry `of` in its present state; the content of a deleted entry, and of the edits of
    it, is nowhere any longer, at most a minute later not in a file either. They take the bytes of the `delete` then, and
    an entry with reactions `REACTIONS_BYTES` more than its draft.

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 Value: TypeAlias = int | float | str | bytes | None
 BUSY_MS = 250  # that another program's look into the file may hold us up
 CACHE_KIB = 16_384
+DAMAGED = (sqlite3.Error, UnicodeDecodeError)  # the latter where SQLite's own words quote what is damaged
 WAL_BYTES = 16 * 1024 * 1024  # that the -wal file keeps once it has grown
 
 

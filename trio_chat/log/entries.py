@@ -41,6 +41,7 @@ _KIND = {kind: number for number, kind in enumerate(KINDS)}
 _PAGE = f"SELECT {COLUMNS} FROM entries WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
 _BACK = f"SELECT {COLUMNS} FROM entries WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT ?"
 _EDITS = f"SELECT id FROM entries WHERE kind = {EDIT} AND target = ?"
+ERASED = 100_000  # deleted entries whose keys are known in full; of the others, any retry is a duplicate
 ERASE = "UPDATE meta SET value = 1 WHERE key = 'erase' AND value = 0"  # content must also go from where it was
 
 
@@ -91,9 +92,10 @@ def unindex(db: Database, entry: int, content: str) -> None:
 
 @attrs.frozen
 class Target:
-    """The entry that another refers to."""
+    """The entry that another refers to. `message`: itself, or what it is an edit of."""
 
     id: int
+    message: int
     author: str
     content: str
     indexed: bool
@@ -105,6 +107,7 @@ class Entries:
     def __init__(self, db: Database, spans: Spans, dedupe_window: float) -> None:
         self._db, self._spans, self._dedupe_window = db, spans, dedupe_window
         self._unreadable = Unreadable()
+        self._erased: dict[int, bytes] = {}  # digests of what was deleted, the oldest first: in no file any longer
 
     # --- Reading ---------------------------------------------------------------------------------------------------
 
@@ -194,7 +197,9 @@ class Entries:
         )
         if row is None:
             return None
-        return Duplicate(request, row[0] & SEQ_MASK) if row[1] in (said, b"") else KeyReused(request)
+        place, known = row
+        known = known or self._erased.get(place, said)
+        return Duplicate(request, place & SEQ_MASK) if known == said else KeyReused(request)
 
     def _target(self, room: RoomSpan, request: Append) -> Target | Duplicate | Rejected:
         """The entry that the request changes, if it may."""
@@ -202,10 +207,12 @@ class Entries:
         if seq is None or not room.first <= seq <= room.last:
             return Rejected(request, ErrorCode.NO_SUCH_ENTRY)
         place = room.base + seq
-        kind, author, content, erased = self._db.row(
-            "SELECT kind, author, content, erased FROM entries WHERE id = ?", (place,)
+        kind, author, content, erased, of = self._db.row(
+            "SELECT kind, author, content, erased, target FROM entries WHERE id = ?", (place,)
         )
-        if erased or KINDS[kind] not in ("message", "private"):
+        # Its message is trimmed, so that nothing else could take its text away.
+        alone = draft.kind == "delete" and kind == EDIT and of < room.base + room.first
+        if erased or (KINDS[kind] not in ("message", "private") and not alone):
             return Rejected(request, ErrorCode.NO_SUCH_ENTRY)
         if draft.kind == "react":
             known = reacted(self._db, request, place)
@@ -215,7 +222,9 @@ class Entries:
                 return Duplicate(request, known)
         elif draft.author != author and not request.moderator:
             return Rejected(request, ErrorCode.FORBIDDEN)
-        return Target(place, author, content, seq <= room.indexed)
+        if alone:
+            return Target(place, of, author, content, indexed=False)
+        return Target(place, place, author, content, seq <= room.indexed)
 
     def _insert(self, room: RoomSpan, draft: Draft) -> Entry:
         seq = room.took(draft.at)
@@ -262,14 +271,22 @@ class Entries:
 
     def _erase(self, target: Target, size: int) -> None:
         """Nothing tells any longer what was said: nor do its edits, nor the digests by which a retry is known."""
-        places = [place for (place,) in self._db.rows(_EDITS, (target.id,))]
-        for place in (target.id, *places):
+        edits = [place for (place,) in self._db.rows(_EDITS, (target.message,))]
+        for place in dict.fromkeys((target.id, *edits)):
             self._db.execute(
                 "UPDATE entries SET content = '', size = ?, erased = 1, edited = NULL WHERE id = ?", (size, place)
             )
-            self._db.execute("UPDATE keys SET digest = x'' WHERE id = ?", (place,))
+            self._erase_digest(place)
         self._db.execute("DELETE FROM reactions WHERE target = ?", (target.id,))
         self._db.execute(ERASE)
+
+    def _erase_digest(self, place: int) -> None:
+        row = self._db.row("SELECT digest FROM keys WHERE id = ?", (place,))
+        if row is not None and row[0]:
+            self._erased[place] = row[0]
+            self._db.execute("UPDATE keys SET digest = x'' WHERE id = ?", (place,))
+            if len(self._erased) > ERASED:
+                del self._erased[next(iter(self._erased))]
 
     def forget(self, request: Forget) -> None:
         """A room is closed: it is gone at once, its rows go by and by."""

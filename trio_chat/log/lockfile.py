@@ -7,6 +7,7 @@ from elsewhere, has another one.
 from __future__ import annotations
 
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -25,26 +26,32 @@ class Lock:
             LogError: another has it, or it cannot be made.
         """
         try:
-            import fcntl
+            import fcntl  # noqa: F401  # `_take` needs it
         except ImportError:  # Windows: SQLite's locks alone do not keep a second server out
             raise LogError(f"{path}: this kind of log needs the file locks of a POSIX system") from None
-        self._path = path.with_name(f"{path.name}.lock")
+        self._log, self._path = path, path.with_name(f"{path.name}.lock")
         try:
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise LogError(f"{self._path}: cannot be opened: {error.strerror}") from None
-        for _ in range(TRIES):
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError:
-                time.sleep(TRY_EVERY)
-        else:
+        if not _take(self._file):
             holder = self._read()[0]
             os.close(self._file)
             raise LogError(f"{path} is open already in process {holder or 'unknown'}")
         self.tokens: tuple[str, ...] = tuple(self._read()[1].split())
         self.write(*self.tokens)
+
+    def hold(self, file: int) -> None:
+        """Take the log file itself, too, until its descriptor `file` is closed: by whatever name it is opened.
+
+        A second name (a hard link, a file that was moved) has another `PATH.lock`, and that can be deleted. Elsewhere
+        than on Linux `flock` and the locks that SQLite takes of the same file are one, and would block each other.
+
+        Raises:
+            LogError: another has it.
+        """
+        if sys.platform == "linux" and not _take(file):
+            raise LogError(f"{self._log} is open already in another process, by another name or with another lock file")
 
     def _read(self) -> tuple[str, str]:
         lines = os.pread(self._file, 4096, 0).decode("ascii", "replace").split("\n")
@@ -61,3 +68,17 @@ class Lock:
     def release(self) -> None:
         """Let others have it."""
         os.close(self._file)
+
+
+def _take(file: int) -> bool:
+    """Lock a file for this descriptor; False where another has it."""
+    import fcntl
+
+    for _ in range(TRIES):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            time.sleep(TRY_EVERY)
+        else:
+            return True
+    return False

@@ -56,9 +56,8 @@ class _RoomLog:
     entries: dict[int, Entry] = attrs.field(factory=dict)
     words: dict[int, str] = attrs.field(factory=dict)  # seq → what a search finds there, as " one two "
     marks: dict[int, Marks] = attrs.field(factory=dict)
-    # (author, key) → (seq, when it is forgotten), oldest first; seq → digest of the content, unless that was deleted
-    keys: dict[tuple[str, str], tuple[int, float]] = attrs.field(factory=dict)
-    digests: dict[int, bytes] = attrs.field(factory=dict)
+    # (author, key) → (seq, digest of what it says, when it is forgotten), the oldest first
+    keys: dict[tuple[str, str], tuple[int, bytes, float]] = attrs.field(factory=dict)
     latest: float = 0.0
     disorder: int = 0  # up to this seq the clock had gone back, so that times are not in the order of seq
 
@@ -89,25 +88,18 @@ class _RoomLog:
         """What a key says to the request, if it was used."""
         if request.key is None:
             return None
-        seq, until = self.keys.get((request.draft.author, request.key), (0, now.mono))
+        seq, said, until = self.keys.get((request.draft.author, request.key), (0, b"", now.mono))
         if until <= now.mono:
             return None
-        same = self.digests.get(seq) in (None, digest(request.draft))
-        return Duplicate(request, seq) if same else KeyReused(request)
+        return Duplicate(request, seq) if said == digest(request.draft) else KeyReused(request)
 
     def remember(self, request: Append, seq: int, now: Now, until: float) -> None:
         """Remember the key of a request that was committed, and forget old ones."""
-        for key in [key for key, (_, ends) in islice(self.keys.items(), 2) if ends <= now.mono]:
-            self.drop_key(key)  # two a time: faster than they come, and never a pause
+        for key in [key for key, (_, _, ends) in islice(self.keys.items(), 2) if ends <= now.mono]:
+            del self.keys[key]  # two a time: faster than they come, and never a pause
         if request.key is not None:
-            self.drop_key((request.draft.author, request.key))
-            self.keys[request.draft.author, request.key] = seq, until
-            self.digests[seq] = digest(request.draft)
-
-    def drop_key(self, key: tuple[str, str]) -> None:
-        known = self.keys.pop(key, None)
-        if known is not None:
-            self.digests.pop(known[0], None)
+            self.keys.pop((request.draft.author, request.key), None)  # its new place is the last
+            self.keys[request.draft.author, request.key] = seq, digest(request.draft), until
 
     def refused(self, request: Append) -> Duplicate | Rejected | None:
         """What the entry that the request refers to says to it, if it is not to be committed."""
@@ -115,8 +107,9 @@ class _RoomLog:
         if draft.kind not in ("edit", "delete", "react"):
             return None
         target = self.entries.get(draft.of or 0)
-        if target is None or target.erased or target.draft.kind not in ("message", "private"):
-            return Rejected(request, ErrorCode.NO_SUCH_ENTRY)
+        kinds = ("message", "private", "edit") if draft.kind == "delete" else ("message", "private")
+        if target is None or target.erased or target.draft.kind not in kinds or (target.draft.of or 0) >= self.first:
+            return Rejected(request, ErrorCode.NO_SUCH_ENTRY)  # an edit goes with its message, while that is held
         if draft.kind != "react":
             allowed = request.moderator or draft.author == target.draft.author
             return None if allowed else Rejected(request, ErrorCode.FORBIDDEN)
@@ -131,17 +124,9 @@ class _RoomLog:
         if draft.of is None or draft.kind not in ("edit", "delete", "react"):
             return 0
         target = self.entries[draft.of]
-        marks = self.marks.setdefault(target.seq, Marks())
         if draft.kind == "delete":
-            grown = 0
-            for seq in (target.seq, *marks.edits):
-                gone = self.entries[seq].draft
-                left = attrs.evolve(gone, content="", size=draft.size)
-                self.entries[seq] = Entry(seq, self.epoch, left, erased=True)
-                self.digests.pop(seq, None)
-                grown += draft.size - gone.size
-            del self.words[target.seq], self.marks[target.seq]
-            return grown
+            return self.erase(target, draft.size)
+        marks = self.marks.setdefault(target.seq, Marks())
         if draft.kind == "react":
             marks.react(draft, entry.seq)
             self.entries[target.seq] = attrs.evolve(target, reactions=marks.shown())
@@ -151,6 +136,22 @@ class _RoomLog:
         self.entries[target.seq] = attrs.evolve(target, draft=new, edited=draft.at)
         self.words[target.seq] = _searched(draft.content)  # keeps its place in the dict
         return draft.size - target.draft.size
+
+    def erase(self, target: Entry, size: int) -> int:
+        """Nothing tells any longer what was said: nor do its edits. Returns by how many bytes all grew."""
+        marks = self.marks.pop(target.seq, Marks())
+        edits = marks.edits
+        if target.draft.kind == "edit":  # the message, and its marks with it, is trimmed
+            same = "edit", target.draft.of
+            edits = [seq for seq, entry in self.entries.items() if (entry.draft.kind, entry.draft.of) == same]
+        grown = 0
+        for seq in dict.fromkeys((target.seq, *edits)):
+            gone = self.entries[seq].draft
+            left = attrs.evolve(gone, content="", size=size)
+            self.entries[seq] = Entry(seq, self.epoch, left, erased=True)
+            grown += size - gone.size
+        self.words.pop(target.seq, None)
+        return grown
 
     def hits(self, number: int, key: str, needles: list[str], before: Place | None) -> Iterator[Hit]:
         """What a search finds, in its order: 45 ns for each entry looked at in vain (45 ms for 100 rooms of 10,000)."""

@@ -21,7 +21,7 @@ import msgspec
 from trio_chat.config import History
 from trio_chat.core.records import Record
 from trio_chat.log import LogError, kept
-from trio_chat.log.database import BUSY_MS, Database, Value, said
+from trio_chat.log.database import BUSY_MS, DAMAGED, Database, Value, said
 from trio_chat.log.lockfile import Lock
 from trio_chat.log.schema import APPLICATION_ID, META, MIGRATIONS, VERSION, create, migrate
 from trio_chat.log.spans import RoomSpan, load_all
@@ -79,6 +79,7 @@ def open_log(
             _make(path)
         file = _descriptor(path)
         try:
+            lock.hold(file)
             whole = new or _wal(path).exists()
             if not new:
                 _check(path, file, lock)
@@ -95,7 +96,7 @@ def open_log(
         except BaseException:
             os.close(file)
             raise
-    except (sqlite3.Error, OSError) as error:
+    except (*DAMAGED, OSError) as error:
         lock.release()
         raise LogError(f"{path} cannot be opened: {said(error)}") from None
     except BaseException:
@@ -162,7 +163,7 @@ def _check(path: Path, file: int, lock: Lock) -> None:
         db = _reader(path)
     except sqlite3.OperationalError:
         raise
-    except sqlite3.Error as error:
+    except DAMAGED as error:
         raise _damaged(path, said(error)) from None
     try:
         (version,) = db.row("PRAGMA user_version")
@@ -179,7 +180,7 @@ def _check(path: Path, file: int, lock: Lock) -> None:
         else:
             (verdict,) = db.row("PRAGMA quick_check(1)")
             damage = None if verdict == "ok" else verdict.replace("\n", " ")
-    except (sqlite3.Error, TypeError, UnicodeDecodeError) as error:
+    except (*DAMAGED, TypeError) as error:
         if getattr(error, "sqlite_errorcode", None) in _BUSY:
             raise
         damage = said(error)
@@ -249,7 +250,7 @@ def _check_wal(path: Path, lock: Lock) -> None:
     alone = sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)  # as if there were no -wal
     try:
         row = alone.execute("SELECT value FROM meta WHERE key = 'generation'").fetchone()
-    except sqlite3.Error as error:
+    except DAMAGED as error:
         raise _damaged(path, said(error)) from None
     finally:
         alone.close()

@@ -71,7 +71,7 @@ CREATE TABLE keys(
     room INTEGER NOT NULL,
     author TEXT NOT NULL,
     key TEXT NOT NULL,
-    digest BLOB NOT NULL,  -- empty: the entry was deleted, and nothing tells what it said
+    digest BLOB NOT NULL,  -- empty: the entry was deleted, and nothing in here tells what it said
     until REAL NOT NULL,
     UNIQUE (room, author, key)
 );

@@ -7,7 +7,7 @@ One sender that waits for each answer has it in 0.3 ms, a hundred in 3 ms each, 
 from __future__ import annotations
 
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -18,7 +18,7 @@ from typing import TypeAlias, TypeVar
 import trio
 
 from trio_chat.config import History
-from trio_chat.core.effects import Answer, Append, Discard, Failed, Forget, Keep, Now, Request, Search
+from trio_chat.core.effects import Answer, Append, Discard, Failed, Forget, Keep, Now, Read, Request, Search
 from trio_chat.log.opening import Sync
 from trio_chat.log.store import RETRY, Job, Store
 
@@ -27,7 +27,7 @@ T = TypeVar("T")
 Key: TypeAlias = int | tuple[str, str]
 
 REQUESTS = 4096  # that may wait; a batch is all that waits, 0.1 s of work at most
-REQUEST_BYTES = 64 * 1024 * 1024  # of all that waits
+REQUEST_BYTES = 64 * 1024 * 1024  # of all entries that wait, and of all pages that were asked for
 SEARCHES = 64  # that may wait
 GROUP = 1.0  # seconds that upkeep waits for more to do: a hundred entries are indexed as cheaply as five alone
 CATCH_UP = 0.5  # seconds that a search waits at most for the index
@@ -42,7 +42,8 @@ class SqliteLog:
         self._store, self._wall = store, wall
         self._waiting: dict[Key, tuple[Job, Now]] = {}  # in order; of a record only the newest, at its place
         self._numbers = count()
-        self._requests = self._bytes = 0  # of what waits
+        self._requests = 0  # that wait
+        self._bytes = Counter[type[Append | Read]]()  # of those, by kind
         self._taken: list[tuple[Job, Now]] = []  # the batch until its thread has begun
         self._searches: deque[tuple[Search, Now]] = deque()
         self._bell, self._search_bell = trio.Event(), trio.Event()
@@ -61,11 +62,12 @@ class SqliteLog:
             self._searches.append((request, now))
             self._search_bell.set()
             return None
-        size = request.draft.size if isinstance(request, Append) else 0
-        if self._requests >= REQUESTS or (self._requests and self._bytes + size > REQUEST_BYTES):
+        size = request.draft.size if isinstance(request, Append) else request.max_bytes
+        waiting = self._bytes[type(request)]
+        if self._requests >= REQUESTS or (waiting and waiting + size > REQUEST_BYTES):
             return Failed(request, RETRY)
         self._requests += 1
-        self._bytes += size
+        self._bytes[type(request)] += size
         self._put(next(self._numbers), request, now)
         return None
 
@@ -125,7 +127,8 @@ class SqliteLog:
             if self._waiting:
                 self._taken.extend(self._waiting.values())
                 self._waiting.clear()
-                self._requests = self._bytes = 0
+                self._requests = 0
+                self._bytes.clear()
                 for answer in await self._in_thread(self._perform):
                     answered(answer)
                 tidy_at = min(tidy_at, trio.current_time() + GROUP)

@@ -17,7 +17,7 @@ from typing import TypeAlias
 import msgspec
 
 from trio_chat.log import LogError
-from trio_chat.log.database import said
+from trio_chat.log.database import DAMAGED, said
 from trio_chat.log.schema import APPLICATION_ID, VERSION
 
 BUSY_SECONDS = 5.0  # that a look into the file waits for a server that is just beginning or ending
@@ -25,7 +25,6 @@ EVERY = 1000  # entries between two reports of progress
 _INSTRUCTIONS = 50_000  # of SQLite's machine, between two moments in which a signal is seen
 _MAGIC = b"SQLite format 3\0"
 _BESIDE = ("", "-journal", "-wal", "-shm", ".lock", ".new")  # what may be left of a draft
-DAMAGE = (sqlite3.Error, UnicodeDecodeError)  # the latter where SQLite's own words quote what is damaged
 # What a value that no log writes comes to, where it is used.
 STRANGE = (TypeError, ValueError, AttributeError, IndexError, OverflowError, msgspec.MsgspecError)
 
@@ -111,7 +110,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
             yield db
         finally:
             db.close()
-    except DAMAGE as error:
+    except DAMAGED as error:
         if interrupted(error):
             raise KeyboardInterrupt from None
         if not lies or before == _changed(path):
@@ -215,7 +214,7 @@ def drafting(path: Path, *, force: bool = False) -> Iterator[Path]:
         _sync(draft)
         _publish(draft, path, force=force)
         _sync(path.parent)
-    except DAMAGE as error:
+    except DAMAGED as error:
         if interrupted(error):
             raise KeyboardInterrupt from None
         raise ToolError(f"{path} cannot be written: {said(error)}") from None

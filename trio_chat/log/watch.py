@@ -1,4 +1,7 @@
-"""Whether an open log file is still where it was: nobody would find what is written into one that was moved away."""
+"""Whether an open log file is still where it was, and whole.
+
+Nobody would find what is written into one that was moved away, and nobody could read what is behind a hole.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ LOOK_EVERY = 1.0  # seconds, at least, between two looks
 
 
 class GoneError(Exception):
-    """It was moved or deleted; `str()` is for people."""
+    """It was moved, deleted or cut short; `str()` is for people."""
 
 
 class Watch:
@@ -21,6 +24,7 @@ class Watch:
     def __init__(self, path: Path) -> None:
         self._path, self._wal = path, path.with_name(f"{path.name}-wal")
         self._was, self._wal_was = _identity(path), _identity(self._wal)
+        self._size = 0  # bytes that the file had once; it only grows
         self._look_at = -1e9  # monotonic
 
     def look(self, now: Now) -> None:
@@ -32,6 +36,10 @@ class Watch:
                 raise GoneError("the file was moved or deleted")
             if _identity(self._wal) != self._wal_was:
                 raise GoneError("its -wal was moved or deleted")
+            size = self._path.stat().st_size
+            if size < self._size:
+                raise GoneError("the file was cut short")
+            self._size = size
         except OSError as error:
             log.debug("log: it cannot be seen whether the file is there: %s", error)
         self._look_at = now.mono + LOOK_EVERY

@@ -23,6 +23,7 @@ from trio_chat.core.effects import (
     Admit,
     Admitted,
     Alive,
+    Answer,
     Append,
     Attempted,
     Banned,
@@ -34,6 +35,7 @@ from trio_chat.core.effects import (
     Drain,
     Effect,
     Ending,
+    Failed,
     Forget,
     Input,
     Keep,
@@ -53,14 +55,15 @@ from trio_chat.core.events import Event
 from trio_chat.core.state import ChatState
 from trio_chat.log import Log
 from trio_chat.server.outbox import Buffered, Frame, Outbox
+from trio_chat.server.reads import Reads
 
 log = logging.getLogger(__name__)
 INBOX = 1024  # commands that may wait; a full inbox pauses the readers, and TCP the senders
 ADMISSIONS = 512  # upgrade requests that may wait; one more is answered 503
 COMMANDS_A_TURN = 256  # few enough that what they deliver fits an outbox, and that a turn stays short
-PAGES_A_TURN = 32  # of replays: at most 8 MiB, so that a deploy's thousand returns do not fill the memory at once
 HEAVY_BYTES = 65_536  # of a frame that is not left to wait for the end of the turn
 ADMISSIONS_A_TURN = 64  # so that a storm of connections leaves the chat its time
+HISTORY_RETRY = 1.0  # seconds after which somebody who asked for too many pages may ask again
 BUG_RETRY = 1.0  # seconds after which what failed by a bug may be tried again
 
 
@@ -102,7 +105,8 @@ class Broker:
         self._entries, self._wall = entries, wall
         self.commands, self._commands = trio.open_memory_channel[Received](INBOX)
         self._knocks_in, self._knocks = trio.open_memory_channel[Knock](ADMISSIONS)
-        self._urgent: deque[Input] = deque()  # what must not wait and must not be lost: bounded by connections and log
+        self._urgent: deque[Input] = deque()  # what must not wait and must not be lost: bounded by connections
+        self._answers: deque[Answer] = deque()  # bounded by what the log lets wait
         self._ended: deque[tuple[int, Ending | Disconnected]] = deque()
         self._taken = 0  # commands, ever
         self._peers: dict[ConnId, Peer] = {}
@@ -111,7 +115,7 @@ class Broker:
         self._slow: dict[ConnId, None] = {}
         self._knocking: dict[ConnId, trio.MemorySendChannel[Admitted | Refused]] = {}  # for one `apply` at a time
         self._no_tick_before = -math.inf
-        self._replays: dict[ConnId, list[Read]] = {}  # they wait until the outbox has room
+        self._reads = Reads(self.ring)
         self._bell = trio.Event()
         self._gone = trio.Event()  # no connection is left
 
@@ -162,7 +166,7 @@ class Broker:
 
     async def empty(self) -> None:
         """Wait until no connection is left, and all that they did is applied. Cancelled: nothing is lost."""
-        while self._peers or self._urgent or self._ended:
+        while self._peers or self._urgent or self._answers or self._ended:
             self._gone = trio.Event()
             self.ring()
             await self._gone.wait()
@@ -212,6 +216,10 @@ class Broker:
         more = self._take_knocks(now)
         while self._urgent:
             self._apply(self._urgent.popleft(), now)
+        while self._answers:
+            self._take_answer(self._answers.popleft(), now)
+            if self._heavy:
+                self._flush(now)
         more = self._take_commands(now) or more
         while self._ended and self._ended[0][0] <= self._taken:
             self._end(self._ended.popleft()[1], now)
@@ -220,7 +228,8 @@ class Broker:
         self._flush(now)
         if not self._peers and not self._ended:
             self._gone.set()
-        return self._resume_replays(now) or more or bool(self._urgent) or bool(self._ended)
+        self._read_on(now)
+        return self._reads.more or more or bool(self._urgent) or bool(self._ended)
 
     def _flush(self, now: Now) -> None:
         """Write what was queued, and cut whoever lets too much wait. Once a turn, and after what is heavy."""
@@ -265,8 +274,10 @@ class Broker:
         return True
 
     def _end(self, gone: Ending | Disconnected, now: Now) -> None:
+        if isinstance(gone, Ending) and gone.conn in self._peers:  # only now it hears nothing more
+            gone = attrs.evolve(gone, unsent=self._peers[gone.conn].outbox.missed)
         self._apply(gone, now)
-        self._replays.pop(gone.conn, None)
+        self._reads.forget(gone.conn)
         if isinstance(gone, Ending):
             return
         peer = self._peers.pop(gone.conn, None)
@@ -300,7 +311,7 @@ class Broker:
             case Read():
                 self._read(effect, now)
             case Cut():
-                self._replays.pop(effect.conn, None)
+                self._reads.forget(effect.conn)
                 if effect.conn in self._peers:
                     self._peers[effect.conn].cut(effect.code)
             case Probe():
@@ -337,39 +348,31 @@ class Broker:
     def _submit(self, request: Request, now: Now) -> None:
         answer = self._entries.submit(request, now)
         if answer is not None:
-            self._apply(answer, now)
+            self._take_answer(answer, now)
 
-    def answered(self, answer: Input) -> None:
+    def answered(self, answer: Answer) -> None:
         """A log that had to wait answers; never blocks."""
-        self._urgent.append(answer)
+        self._answers.append(answer)
         self.ring()
 
-    def _read(self, request: Read, now: Now) -> None:
-        """A page of history is read at once; one of a replay when the outbox has room for it (promise 3)."""
-        if request.history:
-            self._submit(request, now)
-        elif request.conn in self._peers:
-            self._replays.setdefault(request.conn, []).append(request)
+    def _take_answer(self, answer: Answer, now: Now) -> None:
+        if isinstance(answer.request, Read):
+            self._reads.answered(answer.request.conn)
+        self._apply(answer, now)
 
-    def _resume_replays(self, now: Now) -> bool:
-        """Read the next page for each that has room; the others ring when they have. True: some were read."""
-        ready: list[Read] = []
-        for conn, waiting in list(self._replays.items()):
-            if len(ready) == PAGES_A_TURN:
-                break
-            outbox = self._peers[conn].outbox
-            if outbox.half_full:
-                outbox.on_room = self.ring
-            else:
-                frames, size = outbox.page
-                page = waiting.pop(0)
-                ready.append(attrs.evolve(page, limit=min(page.limit, frames), max_bytes=min(page.max_bytes, size)))
-                if not waiting:
-                    del self._replays[conn]
-        for request in ready:
+    def _read(self, request: Read, now: Now) -> None:
+        """Each page waits until the outbox of its connection has room."""
+        peer = self._peers.get(request.conn)
+        if peer is not None and not self._reads.ask(request, peer.outbox):
+            self._apply(Failed(request, HISTORY_RETRY), now)
+
+    def _read_on(self, now: Now) -> None:
+        """Ask the log for what there is room for; the others ring when they have."""
+        for request in self._reads.take():
             self._submit(request, now)
+            if self._heavy:
+                self._flush(now)
         self._flush(now)
-        return bool(ready)
 
     def _cut_the_slow(self, now: Now) -> None:
         """Close those whose outbox is over its limit, and only those (promise 6)."""

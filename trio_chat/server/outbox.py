@@ -61,7 +61,7 @@ class Outbox:
         self._max_frames, self._max_bytes = max_frames, max_bytes
         self._buffered = buffered
         self._queue: list[Frame] = []
-        self._missed: dict[str, int] = {}  # by epoch, the first `seq` that came behind the close frame
+        self._missed: dict[str, int] = {}  # see `missed`
         self._queued = 0
         self._frames_free, self._bytes_free = max_frames, max_bytes  # of the queue
         self._writing: list[Frame] = []  # what the writer's chunk is made of
@@ -87,6 +87,11 @@ class Outbox:
     def page(self) -> tuple[int, int]:
         """Frames and bytes that a page of a replay may add to an outbox that is not half full."""
         return self._max_frames // 4, self._max_bytes // 4
+
+    @property
+    def missed(self) -> tuple[tuple[str, int], ...]:
+        """Of each room, the first `seq` that came behind the close frame."""
+        return tuple(self._missed.items())
 
     def put(self, frame: Frame) -> bool:
         """Add a frame. False where that is more than the peer may let wait: it is too slow."""
