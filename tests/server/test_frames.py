@@ -16,12 +16,13 @@ from wsproto.connection import Connection, ConnectionType
 from trio_chat.config import Limits
 from trio_chat.core.codec import frame as text_frame
 from trio_chat.core.errors import Close
-from trio_chat.server.frames import CLOSE_FRAME, PING_FRAME, FrameError, FrameScanner, close_frame
+from trio_chat.server.frames import CLOSE_FRAME, NO_CODE, PING_FRAME, Control, FrameError, FrameScanner, close_frame
+from trio_chat.server.odd import PeerLeft
 from trio_chat.server.outbox import Buffered, Outbox
-from trio_chat.server.transport import PeerLeft, Transport
+from trio_chat.server.transport import Transport
 from trio_chat.server.wire import StreamWire
 
-from .harness import BINARY, CONTINUATION, PING, PONG, TEXT, Peer, chunks_of, close, frame, text, upgrade
+from .harness import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Peer, chunks_of, close, frame, text
 
 Seen: TypeAlias = list[tuple[str, object]]
 LARGE = 1 << 40
@@ -69,22 +70,32 @@ def alone(data: bytes) -> Seen:
     return reference.seen
 
 
-def together(chunks: Iterable[bytes], max_bytes: int = LARGE) -> tuple[Seen, FrameScanner]:
-    """What the scanner, with wsproto behind it, makes of them."""
+def together(chunks: Iterable[bytes], max_bytes: int = LARGE, most: int = 32) -> tuple[Seen, FrameScanner]:
+    """What the scanner, with wsproto behind it, makes of them; it is asked for `most` frames at once."""
     scanner, reference = FrameScanner(max_bytes), Reference()
     for chunk in chunks:
         scanner.feed(chunk)
         try:
-            while not reference.over and (item := scanner.next()) is not None:
-                if isinstance(item, str):
-                    assert scanner.plain
-                    reference.seen.append(("message", item))
-                else:
-                    reference.feed(item)
+            while not reference.over and scanner.plain and (found := scanner.take(most)):
+                assert len(found) <= most
+                for one in found:
+                    assert not reference.over, "nothing is behind a close"
+                    reference.seen.append(seen_of(one))
+                    reference.over = reference.seen[-1][0] == "close"
+            while not reference.over and not scanner.plain and (piece := scanner.piece()) is not None:
+                reference.feed(piece)
         except FrameError as error:
             reference.seen.append(("close", int(error.code)))
             reference.over = True
     return reference.seen, scanner
+
+
+def seen_of(one: str | Control) -> tuple[str, object]:
+    if isinstance(one, str):
+        return "message", one
+    if one.opcode == CLOSE:
+        return "close", int.from_bytes(one.payload[:2], "big") if one.payload else NO_CODE
+    return {PING: "ping", PONG: "pong"}[one.opcode], one.payload
 
 
 contents = st.one_of(st.binary(max_size=12), st.text(max_size=8).map(str.encode), st.just(b"\xf0\x9f\x98\x80"))
@@ -141,14 +152,15 @@ def same(ours: Seen, theirs: Seen, scanner: FrameScanner) -> bool:
     return ours == theirs or huge or (early and scanner.unfinished and ours == theirs[:-1])
 
 
-@given(streams(), chunkings)
+@given(streams(), chunkings, st.sampled_from([1, 2, 32]))
 @settings(max_examples=600, deadline=None)
-@example(text("a") + frame(PING, b"p") + text("b") + frame(TEXT, b"c", fin=False) + frame(CONTINUATION, b"d"), [1])
-@example(text(b"\xff") + text("b"), [3])
-@example(text("x", width=2), [200])
-@example(frame(TEXT, b"x" * 125, width=8), [200])
-def test_any_bytes_in_any_chunking_mean_what_they_mean_to_wsproto(data: bytes, sizes: list[int]) -> None:
-    ours, scanner = together(chunks_of(data, sizes))
+@example(text("a") + frame(PING, b"p") + text("b") + frame(TEXT, b"c", fin=False) + frame(CONTINUATION, b"d"), [1], 2)
+@example(text("a") + text(b"\xff") + text("b"), [3], 32)
+@example(text("x", width=2), [200], 32)
+@example(frame(TEXT, b"x" * 125, width=8), [200], 32)
+@example(text("a") + close(1000, "bye") + text("b"), [200], 32)
+def test_any_bytes_in_any_chunking_mean_what_they_mean_to_wsproto(data: bytes, sizes: list[int], most: int) -> None:
+    ours, scanner = together(chunks_of(data, sizes), most=most)
     assert same(ours, alone(data), scanner)
 
 
@@ -171,7 +183,7 @@ async def transported(data: bytes, sizes: list[int], rate: float) -> Seen:
     buffered, wire, client = Buffered(LARGE), StreamWire(theirs), Peer(ours)
     outbox = Outbox(wire, send, max_frames=1 << 20, max_bytes=LARGE, buffered=buffered)
     limits = Limits(frames_per_second=rate, max_message_bytes=1 << 20)
-    transport = Transport(wire, outbox, limits, buffered, head=upgrade())
+    transport = Transport(wire, outbox, limits, buffered)
     seen: Seen = []
 
     async def client_sends() -> None:
@@ -189,10 +201,13 @@ async def transported(data: bytes, sizes: list[int], rate: float) -> Seen:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(client_sends)
         nursery.start_soon(writes)
-        await transport.open(nursery, "chat")
+        transport.open(b"")
         try:
             while True:
-                seen.append(("message", await transport.receive()))
+                messages = await transport.receive()
+                if not messages:
+                    await transport.hand_over(nursery)
+                seen += [("message", message) for message in messages]
         except PeerLeft as left:
             if left.code is not None:
                 seen.append(("close", left.code))
@@ -252,30 +267,43 @@ def test_what_is_begun_is_held_until_it_is_whole() -> None:
     scanner = FrameScanner(1000)
     whole = text("hello")
     scanner.feed(whole[:-1])
-    assert scanner.next() is None
+    assert scanner.take(9) == []
     assert (scanner.held, scanner.unfinished, scanner.between) == (len(whole) - 1, True, True)
     scanner.feed(whole[-1:])
-    assert scanner.next() == "hello"
+    assert scanner.take(9) == ["hello"]
     assert (scanner.held, scanner.unfinished) == (0, False)
+
+
+def test_what_is_wrong_is_told_in_its_turn() -> None:
+    """What came before it was said, and is taken first."""
+    scanner = FrameScanner(1000)
+    scanner.feed(text("a") + text("b") + text(b"\xff"))
+    assert scanner.take(9) == ["a", "b"]
+    for _ in range(2):
+        with pytest.raises(FrameError) as raised:
+            scanner.take(9)
+        assert raised.value.code == Close.BAD_UTF8
 
 
 def test_fragments_are_held_though_wsproto_has_them() -> None:
     scanner = FrameScanner(1000)
     first = frame(TEXT, b"hello", fin=False)
-    scanner.feed(first)
-    assert scanner.next() == first
+    scanner.feed(text("plain") + first)
+    assert scanner.take(9) == ["plain"]
+    assert not scanner.plain
+    assert scanner.piece() == first
     assert (scanner.held, scanner.unfinished, scanner.between, scanner.in_frame) == (len(first), True, False, False)
     ping = frame(PING)
     scanner.feed(ping)
-    assert scanner.next() == ping
+    assert scanner.piece() == ping
     assert (scanner.held, scanner.between) == (len(first), False)
     last = frame(CONTINUATION, b"!")
     scanner.feed(last[:3])
-    assert scanner.next() == last[:3]
+    assert scanner.piece() == last[:3]
     assert scanner.in_frame
-    assert scanner.next() is None
+    assert scanner.piece() is None
     scanner.feed(last[3:])
-    assert scanner.next() == last[3:]
+    assert scanner.piece() == last[3:]
     assert (scanner.held, scanner.unfinished, scanner.between) == (0, False, True)
 
 
@@ -283,8 +311,8 @@ def test_what_was_handed_out_is_not_kept() -> None:
     """An idle peer's last message of a megabyte is no megabyte of memory."""
     scanner = FrameScanner(1 << 20)
     scanner.feed(text("x" * 1_000_000) + b"\x81")
-    assert scanner.next() == "x" * 1_000_000
-    assert scanner.next() is None
+    assert scanner.take(9) == ["x" * 1_000_000]
+    assert scanner.take(9) == []
     scanner.compact()
     assert scanner._buffer == b"\x81"
 

@@ -19,6 +19,20 @@ class TokenBucket:
         self.rate, self.burst = rate, burst
         self._tokens, self._at = burst, now
 
+    def available(self, now: float) -> int:
+        """How many tokens there are."""
+        self._tokens = min(self.burst, self._tokens + (now - self._at) * self.rate)
+        self._at = now
+        return int(self._tokens + ROUNDING)
+
+    def spend(self, count: int) -> None:
+        """Take tokens that are `available`."""
+        self._tokens -= count
+
+    def wait(self, now: float) -> float:
+        """Seconds after which there is a token; 0.0 is now."""
+        return 0.0 if self.available(now) else (1 - self._tokens) / self.rate
+
     def take(self, now: float) -> float:
         """Take a token. Returns 0.0, or the seconds after which there is one."""
         tokens = min(self.burst, self._tokens + (now - self._at) * self.rate)

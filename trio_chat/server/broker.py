@@ -58,9 +58,9 @@ from trio_chat.server.outbox import Buffered, Frame, Outbox
 from trio_chat.server.reads import Reads
 
 log = logging.getLogger(__name__)
-INBOX = 1024  # commands that may wait; a full inbox pauses the readers, and TCP the senders
+INBOX = 256  # what so many connections sent may wait; a full inbox pauses the readers, and TCP the senders
 ADMISSIONS = 512  # upgrade requests that may wait; one more is answered 503
-COMMANDS_A_TURN = 256  # few enough that what they deliver fits an outbox, and that a turn stays short
+COMMANDS_A_TURN = 256  # about: few enough that what they deliver fits an outbox, and that a turn stays short
 HEAVY_BYTES = 65_536  # of a frame that is not left to wait for the end of the turn
 ADMISSIONS_A_TURN = 64  # so that a storm of connections leaves the chat its time
 HISTORY_RETRY = 1.0  # seconds after which somebody who asked for too many pages may ask again
@@ -103,12 +103,12 @@ class Broker:
         self.buffered = Buffered(limits.max_buffered_bytes)
         self.banned: dict[str, float] = {}  # address → until (monotonic); for the listener to read
         self._entries, self._wall = entries, wall
-        self.commands, self._commands = trio.open_memory_channel[Received](INBOX)
+        self.commands, self._commands = trio.open_memory_channel[list[Received]](INBOX)
         self._knocks_in, self._knocks = trio.open_memory_channel[Knock](ADMISSIONS)
         self._urgent: deque[Input] = deque()  # what must not wait and must not be lost: bounded by connections
         self._answers: deque[Answer] = deque()  # bounded by what the log lets wait
         self._ended: deque[tuple[int, Ending | Disconnected]] = deque()
-        self._taken = 0  # commands, ever
+        self._taken = 0  # from `commands`, ever
         self._peers: dict[ConnId, Peer] = {}
         self._touched: dict[Outbox, None] = {}
         self._heavy = False  # something large was queued since the last flush
@@ -262,15 +262,18 @@ class Broker:
 
     def _take_commands(self, now: Now) -> bool:
         receive = self._commands.receive_nowait
-        for _ in range(COMMANDS_A_TURN):
+        left = COMMANDS_A_TURN
+        while left > 0:
             try:
                 received = receive()
             except (trio.WouldBlock, trio.EndOfChannel):
                 return False
             self._taken += 1
-            self._apply(received, now)
-            if self._heavy:
-                self._flush(now)
+            left -= len(received)
+            for one in received:
+                self._apply(one, now)
+                if self._heavy:
+                    self._flush(now)
         return True
 
     def _end(self, gone: Ending | Disconnected, now: Now) -> None:

@@ -23,8 +23,9 @@ from trio_chat.core.events import Error
 from trio_chat.core.messages import Bad, Command, Connect
 from trio_chat.server.broker import Broker
 from trio_chat.server.frames import PING_FRAME, FrameError, close_frame
+from trio_chat.server.odd import PeerLeft
 from trio_chat.server.outbox import Frame, Outbox
-from trio_chat.server.transport import PeerLeft, Transport
+from trio_chat.server.transport import Transport
 from trio_chat.server.wire import Wire
 
 log = logging.getLogger(__name__)
@@ -90,23 +91,21 @@ class Connection:
 
 
 async def run_connection(
-    conn: Connection, broker: Broker, config: Config, decode: Callable[[str | bytes], Command], subprotocol: str | None
+    conn: Connection, broker: Broker, config: Config, decode: Callable[[str | bytes], Command], response: bytes
 ) -> None:
-    """Run an admitted connection to its end, farewell included. Cancelled: it ends, after `GRACE` seconds at most."""
+    """Upgrade an admitted connection with `response`, and run it to its end, farewell included. Cancelled: it ends, after `GRACE` seconds at most."""
     try:
         with conn.scope, broker.commands.clone() as commands:  # `async with` would hide a bug behind a Cancelled
+            if conn.ended is None:  # the broker may have cut it meanwhile
+                conn.transport.open(response)
             async with trio.open_nursery() as tasks:
-                with trio.fail_after(config.listen.connect_timeout):
-                    await conn.transport.open(tasks, subprotocol)
                 for task in (
-                    partial(read, conn, broker, commands, decode),
+                    partial(read, conn, broker, commands, decode, tasks),
                     partial(write, conn),
                     partial(heartbeat, conn, config.heartbeat.ping_interval, config.heartbeat.ping_timeout,
                             config.limits.message_timeout),
                 ):  # fmt: skip
                     tasks.start_soon(_ending, conn, task)
-    except* (trio.TooSlowError, trio.BrokenResourceError, trio.ClosedResourceError):
-        conn.end(Ended())  # it left, or stalled, within the handshake
     except* Exception:
         log.exception("bug in connection %d; only this connection ends", conn.id)
         conn.cut(Close.INTERNAL)
@@ -136,14 +135,21 @@ async def _ending(conn: Connection, task: Callable[[], Awaitable[Ended]]) -> Non
 async def read(
     conn: Connection,
     broker: Broker,
-    commands: trio.MemorySendChannel[Received],
+    commands: trio.MemorySendChannel[list[Received]],
     decode: Callable[[str | bytes], Command],
+    nursery: trio.Nursery,
 ) -> Ended:
-    """Bytes → frame → command → broker. Cancelled: what was received and not handed over is lost, and was not acked."""
+    """Bytes → frames → commands → broker. Cancelled: what was received and not handed over is lost, and was not acked.
+
+    What is there at once goes to the broker at once: it is one wake-up, and what comes of it one write, for many.
+    """
     transport = conn.transport
     while True:
         try:
-            message = await transport.receive()
+            messages = await transport.receive()
+            if not messages:
+                await transport.hand_over(nursery)
+                continue
         except PeerLeft as left:
             return Ended(code=left.code)
         except FrameError as error:
@@ -151,12 +157,7 @@ async def read(
                 too_large = Error(content="The message is too large", code=ErrorCode.TOO_LARGE.value)
                 conn.outbox.put(Frame(frame(encode(too_large))))
             return Ended(cut=error.code)
-        if isinstance(message, str):
-            command = decode(message)
-        else:
-            command = Bad(code=ErrorCode.UNSUPPORTED_DATA, content=ErrorCode.UNSUPPORTED_DATA.text)
-        fresh = secrets.token_urlsafe(TOKEN_BYTES) if isinstance(command, Connect) else ""
-        received = Received(conn.id, command, fresh, len(message))
+        received = [_received(conn.id, message, decode) for message in messages]
         try:
             commands.send_nowait(received)
         except trio.WouldBlock:
@@ -168,6 +169,15 @@ async def read(
         broker.ring()
         if not transport.waited:  # a peer whose messages are all there already must not starve the others
             await trio.lowlevel.checkpoint()
+
+
+def _received(conn: ConnId, message: str | bytes, decode: Callable[[str | bytes], Command]) -> Received:
+    if isinstance(message, str):
+        command = decode(message)
+    else:
+        command = Bad(code=ErrorCode.UNSUPPORTED_DATA, content=ErrorCode.UNSUPPORTED_DATA.text)
+    fresh = secrets.token_urlsafe(TOKEN_BYTES) if isinstance(command, Connect) else ""
+    return Received(conn, command, fresh, len(message))
 
 
 async def write(conn: Connection) -> Ended:

@@ -17,7 +17,7 @@ from trio_chat.server.address import Address, Forwarded, counted_as, peer_of, wi
 from trio_chat.server.broker import Broker
 from trio_chat.server.connection import Connection, run_connection
 from trio_chat.server.outbox import Outbox
-from trio_chat.server.transport import SUBPROTOCOL, Transport
+from trio_chat.server.transport import Transport
 from trio_chat.server.wire import Wire, wire_of
 
 log = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ class Doors:
         self, wire: Wire, address: Address, http_connection: http.HttpConnection, head: http.Head
     ) -> None:
         """Ask the broker, then run the connection. Cancelled: the broker is told that it ended."""
-        upgrade = http.check_upgrade(head)
+        response = http.accept_upgrade(head)
         modern = bool(head.tokens("sec-websocket-protocol"))
         ask = Admit(
             next(self._ids),
@@ -101,7 +101,7 @@ class Doors:
             ticket=head.ticket,
         )
         self._refuse_banned(ask)
-        conn = self._connection(ask.conn, wire, upgrade, http_connection.trailing)
+        conn = self._connection(ask.conn, wire, http_connection.trailing)
         try:
             verdict = await self._broker.knock(ask, conn)
         except BaseException:
@@ -110,7 +110,7 @@ class Doors:
         if isinstance(verdict, Refused):
             raise _refusal(verdict)
         log.debug("connection %d from %s", ask.conn, address)
-        await run_connection(conn, self._broker, self._config, self._decode, SUBPROTOCOL if modern else None)
+        await run_connection(conn, self._broker, self._config, self._decode, response)
 
     def _refuse_banned(self, ask: Admit) -> None:
         """Keep a flood from banned addresses away from the broker's inbox; a ticket it has to see itself."""
@@ -118,7 +118,7 @@ class Doors:
         if left > 0 and not ask.trusted and ask.ticket is None:
             raise _refusal(Refused(ask.conn, 403, "This address is banned for a while", left))
 
-    def _connection(self, number: int, wire: Wire, head: bytes, rest: bytes) -> Connection:
+    def _connection(self, number: int, wire: Wire, rest: bytes) -> Connection:
         limits, broker = self._config.limits, self._broker
         send, receive = trio.open_memory_channel[memoryview](1)
         outbox = Outbox(
@@ -129,7 +129,6 @@ class Doors:
             outbox,
             limits,
             broker.buffered,
-            head=head,
             rest=rest,
             over=broker.ring,
             slow=partial(broker.too_slow, number),

@@ -11,12 +11,19 @@ from urllib.parse import parse_qs, urlsplit
 import attrs
 import h11
 import trio
+from wsproto.utilities import generate_accept_token
 
 from trio_chat.server.wire import Wire
 
 MAX_HEAD = 16 * 1024  # bytes
 MAX_BODY = 64 * 1024  # bytes of a body that is read, and thrown away, so that the connection can be kept
 WRITE_SECONDS = 5.0  # for a response to be taken
+SUBPROTOCOL = "chat"
+_ACCEPTED = (
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Accept: %s\r\n%s\r\n"
+)
+_SUBPROTOCOL = b"Sec-WebSocket-Protocol: chat\r\n"
 
 _STYLE = "body{font:1.1em/1.5 system-ui,sans-serif;max-width:40em;margin:3em auto;padding:0 1em}code{font-size:1em}"
 _PAGE = f"""<!doctype html>
@@ -64,11 +71,15 @@ class Head:
         """The comma-separated words of a header."""
         return [word.strip() for word in self.headers.get(name, "").split(",") if word.strip()]
 
+    def lower_tokens(self, name: str) -> list[str]:
+        """The same, where case does not matter."""
+        return [word.lower() for word in self.tokens(name)]
+
     @property
     def keep(self) -> bool:
         """Whether the peer wants to go on after this request."""
         ambiguous = "content-length" in self.headers and "transfer-encoding" in self.headers  # RFC 9112 section 6.1
-        return "close" not in [word.lower() for word in self.tokens("connection")] and not ambiguous
+        return "close" not in self.lower_tokens("connection") and not ambiguous
 
     @property
     def ticket(self) -> str | None:
@@ -188,19 +199,15 @@ def _head_of(request: h11.Request) -> Head:
     return Head(request.method.decode("ascii"), path, query, headers, request.http_version.decode())
 
 
-def check_upgrade(head: Head) -> bytes:
-    """Hold a request for `/ws` against RFC 6455 section 4.2.1. Returns the head that trio-websocket is to see.
-
-    It is written anew, of what matters and nothing else: wsproto raises on some headers (a host that is no IDNA, a
-    subprotocol that is not ASCII) from inside trio-websocket's task.
+def accept_upgrade(head: Head) -> bytes:
+    """Hold a request for `/ws` against RFC 6455 section 4.2.1. Returns the response that accepts it.
 
     Raises:
         HttpError: 400, 405 or 426.
     """
     if head.method != "GET":
         raise HttpError(405, "Only GET is possible here", ("Allow", "GET"))
-    upgrades = [word.lower() for word in head.tokens("upgrade")]
-    if "websocket" not in upgrades or "upgrade" not in [word.lower() for word in head.tokens("connection")]:
+    if "websocket" not in head.lower_tokens("upgrade") or "upgrade" not in head.lower_tokens("connection"):
         raise HttpError(426, "This is the address of a WebSocket", ("Upgrade", "websocket"))
     if head.version != "1.1":
         raise BadHead(400, "An upgrade needs HTTP/1.1")
@@ -212,19 +219,9 @@ def check_upgrade(head: Head) -> bytes:
     if head.headers.get("content-length", "0") != "0" or "transfer-encoding" in head.headers:
         raise BadHead(400, "An upgrade has no body")
     offered = head.tokens("sec-websocket-protocol")
-    if offered and "chat" not in offered:
+    if offered and SUBPROTOCOL not in offered:
         raise BadHead(400, "Of subprotocols only chat is spoken here")
-    lines = [
-        "GET /ws HTTP/1.1",
-        "Host: chat",
-        "Upgrade: websocket",
-        "Connection: Upgrade",
-        "Sec-WebSocket-Version: 13",
-        f"Sec-WebSocket-Key: {key}",
-    ]
-    if offered:
-        lines.append("Sec-WebSocket-Protocol: chat")
-    return "\r\n".join([*lines, "", ""]).encode("ascii")
+    return _ACCEPTED % (generate_accept_token(key.encode("ascii")), _SUBPROTOCOL if offered else b"")
 
 
 def _is_key(key: str) -> bool:
