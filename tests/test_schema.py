@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from trio_chat.cli import main
-from trio_chat.core.codec import Decoder, as_json_object
+from trio_chat.core.codec import Decoder, encode
 from trio_chat.core.events import Ack, Error, HistoryPage, Posted, TypingShown
 from trio_chat.core.messages import COMMANDS, Bad
 from trio_chat.schema import fields_of, json_schema
@@ -62,7 +62,7 @@ def test_events_are_valid() -> None:
     page = HistoryPage(room="r", epoch="e", entries=[posted], first=1, last=1, more=False)
     events = (posted, page, Ack(id=1), Error(content="x", code="internal"))
     for event in (*events, TypingShown(from_="a", sender="a", room="r", isTyping=True)):
-        assert valid("events", as_json_object(event))
+        assert valid("events", json.loads(encode(event)))
     assert not valid("events", {"type": "ack"})
 
 

@@ -28,11 +28,9 @@ COMMANDS += (Roll,)
 '''
 EVENTS = '''
 
-@attrs.frozen(kw_only=True)
-class Rolled(Event):
+class Rolled(Event, frozen=True, kw_only=True, tag="rolled"):
     """A die was rolled."""
 
-    type = "rolled"
     sides: int
     id: CommandId | None = None
 

@@ -13,7 +13,7 @@ from typing import Any
 from trio_chat import schema
 from trio_chat.config import OPTIONS
 from trio_chat.core.errors import Close, ErrorCode
-from trio_chat.core.events import EVENTS, Event
+from trio_chat.core.events import EVENTS, Event, type_of
 from trio_chat.core.messages import COMMANDS, Command
 from trio_chat.settings import flag, toml, variable
 
@@ -93,7 +93,7 @@ def _commands() -> str:
 
 
 def _events() -> str:
-    rows = [(f"`{event.type}`", _fields(event), _summary(event)) for event in EVENTS]
+    rows = [(f"`{type_of(event)}`", _fields(event), _summary(event)) for event in EVENTS]
     return _table(("type", "fields (those in brackets are not always there)", "says"), *rows)
 
 

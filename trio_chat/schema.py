@@ -7,9 +7,10 @@ import typing
 from typing import Any, NamedTuple
 
 import attrs
+import msgspec
 
 from trio_chat.core.errors import Close, ErrorCode
-from trio_chat.core.events import EVENTS, Event
+from trio_chat.core.events import EVENTS, Event, Hit, type_of
 from trio_chat.core.messages import COMMANDS, Command, Position, Resume, Rule
 
 _SIMPLE = {str: "string", int: "integer", float: "number", bool: "boolean"}
@@ -31,8 +32,10 @@ class Field(NamedTuple):
     must: str
 
 
-def fields_of(message: type[Command | Event | Position | Resume]) -> list[Field]:
+def fields_of(message: type[Command | Event | Position | Resume | Hit]) -> list[Field]:
     """The fields of a message, without its `type`."""
+    if issubclass(message, Event | Hit):
+        return _event_fields(message)
     hints = typing.get_type_hints(message)
     found = []
     for field in attrs.fields(message):
@@ -40,8 +43,22 @@ def fields_of(message: type[Command | Event | Position | Resume]) -> list[Field]
         schema = _ID if field.name == "id" else _schema_of(hints[field.name]) | (rule.schema if rule else {})
         required = field.default is attrs.NOTHING
         default = None if required or isinstance(field.default, attrs.Factory) else field.default  # type: ignore[arg-type]
-        found.append(Field(field.name.rstrip("_"), schema, required, default, rule.must if rule else ""))
+        found.append(Field(field.name, schema, required, default, rule.must if rule else ""))
     return found
+
+
+def _event_fields(event: type[Event | Hit]) -> list[Field]:
+    hints = typing.get_type_hints(event)
+    return [
+        Field(
+            field.encode_name,
+            _ID if field.name == "id" else _schema_of(hints[field.name]),
+            field.required,
+            None if field.required else field.default,
+            "",
+        )
+        for field in msgspec.structs.fields(event)
+    ]
 
 
 def _schema_of(hint: Any) -> dict[str, Any]:
@@ -68,7 +85,8 @@ def _object(message: type[Any]) -> dict[str, Any]:
     properties = {field.name: field.schema for field in fields}
     required = [field.name for field in fields if field.required]
     if issubclass(message, Command | Event):
-        properties = {"type": {"const": message.type}} | properties
+        kind = type_of(message) if issubclass(message, Event) else message.type
+        properties = {"type": {"const": kind}} | properties
         required = ["type", *required]
     return {
         "type": "object",

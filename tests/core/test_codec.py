@@ -6,11 +6,12 @@ import json
 from typing import Any
 
 import attrs
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_chat.core.codec import HEADROOM, Decoder, as_json_object, encode, frame, json_size
+from trio_chat.core.codec import HEADROOM, Decoder, encode, frame, json_size
 from trio_chat.core.errors import ErrorCode
 from trio_chat.core.events import (
     EVENTS,
@@ -32,6 +33,7 @@ from trio_chat.core.events import (
     TypingShown,
     UserList,
     Welcome,
+    type_of,
 )
 from trio_chat.core.messages import (
     COMMANDS,
@@ -163,6 +165,8 @@ EVENT_OF: dict[type[Event], st.SearchStrategy[Event]] = {
 
 
 def vars_of(message: Any) -> list[tuple[str, Any]]:
+    if isinstance(message, Event | Hit):
+        return [(field.name, getattr(message, field.name)) for field in msgspec.structs.fields(message)]
     return [(field.name, getattr(message, field.name)) for field in attrs.fields(type(message))]
 
 
@@ -170,7 +174,9 @@ def written(value: Any) -> Any:
     """The obvious JSON of a message, made without the codec."""
     if isinstance(value, Command | Event | Position | Resume | Hit):
         fields = {name.rstrip("_"): written(item) for name, item in vars_of(value) if item is not None}
-        return {"type": value.type} | fields if isinstance(value, Command | Event) else fields
+        if isinstance(value, Event):
+            return {"type": type_of(type(value))} | fields
+        return {"type": value.type} | fields if isinstance(value, Command) else fields
     if isinstance(value, list):
         return [written(item) for item in value]
     if isinstance(value, dict):
@@ -200,7 +206,7 @@ def test_every_command_is_understood(command: Command, ascii_only: bool, data: s
 
 @given(event=st.one_of(*EVENT_OF.values()))
 def test_every_event_is_the_obvious_json(event: Event) -> None:
-    assert json.loads(encode(event)) == written(event) == as_json_object(event)
+    assert json.loads(encode(event)) == written(event)
 
 
 RAW = st.one_of(

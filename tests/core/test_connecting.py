@@ -47,6 +47,8 @@ class TestConnect:
         client = driver.open()
         (welcome,) = client.send(Connect(username="Álice", id="c1"))
         assert welcome == Welcome(
+            event="welcome",
+            protocol=1,
             content="Welcome Álice!",
             timestamp="2026-01-01T00:00:00.000Z",
             id="c1",

@@ -6,6 +6,7 @@ from typing import Any
 
 import attrs
 import pytest
+from msgspec.structs import replace
 
 from trio_chat.core.effects import Draft, Entry, Reaction
 from trio_chat.core.entries import entry_event
@@ -32,11 +33,11 @@ SHOWN = (Reaction("+", 3, ("bob", "carol")), Reaction("!", 1, ("bob",)))
     ("given", "expected"),
     [
         (entry("message", "hi"), MESSAGE),
-        (entry("message", "hi", reply_to=2), attrs.evolve(MESSAGE, reply_to=2)),
-        (entry("message", "hi", edited=LATER), attrs.evolve(MESSAGE, edited=THEN)),
+        (entry("message", "hi", reply_to=2), replace(MESSAGE, reply_to=2)),
+        (entry("message", "hi", edited=LATER), replace(MESSAGE, edited=THEN)),
         (
             entry("message", "hi", reactions=SHOWN),
-            attrs.evolve(
+            replace(
                 MESSAGE, reactions={"+": {"count": 3, "users": ["bob", "carol"]}, "!": {"count": 1, "users": ["bob"]}}
             ),
         ),
@@ -91,7 +92,7 @@ def test_in_a_conversation() -> None:
     given = entry("private", "hi", room="", to="bob", reply_to=3)
     assert entry_event(given, "@bob") == entry_event(given, "@alice") == PRIVATE
     changed = attrs.evolve(given, edited=LATER, reactions=SHOWN[1:])
-    assert entry_event(changed, "@bob") == attrs.evolve(
+    assert entry_event(changed, "@bob") == replace(
         PRIVATE, edited=THEN, reactions={"!": {"count": 1, "users": ["bob"]}}
     )
     erased = entry("private", room="", to="bob", erased=True)

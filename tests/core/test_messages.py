@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_chat.core.events import EVENTS, timestamp
+from trio_chat.core.events import EVENTS, timestamp, type_of
 from trio_chat.core.messages import (
     COMMANDS,
     MAX_ID,
@@ -77,7 +77,7 @@ def test_each_type_is_one_command() -> None:
     assert kinds == [*talking, "edit", "delete", "react", "read", "topic", "rooms", "users"]
     kinds = ["system", "user_list", "message", "private", "error", "pong", "typing", "ack", "history", "room_list"]
     kinds += ["edited", "deleted", "reacted", "read", "search_result"]
-    assert {event.type for event in EVENTS} == set(kinds)
+    assert {type_of(event) for event in EVENTS} == set(kinds)
 
 
 @pytest.mark.parametrize(

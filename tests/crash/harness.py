@@ -7,6 +7,7 @@ checker judges everything that anybody saw.
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import tempfile
 import time
@@ -73,6 +74,7 @@ class Outcome:
     report: Report
     where: Counter[str]
     seconds: float
+    deaths: list[str]  # how each process was to die, and where it did
 
     @property
     def inside(self) -> int:
@@ -83,7 +85,8 @@ class Outcome:
         """A line of figures, and what is wrong."""
         kills = " ".join(f"{letter}{count}" for letter, count in sorted(self.where.items()))
         figures = f"seed {self.seed}: rounds {self.rounds}, inside a transaction {self.inside} ({kills})"
-        return f"{figures}, {self.seconds:.0f} s; {self.report}"
+        told = f"{figures}, {self.seconds:.0f} s; {self.report}"
+        return "\n".join([told, *self.deaths]) if self.report.findings else told
 
 
 async def run(campaign: Campaign, directory: Path) -> Outcome:
@@ -104,6 +107,7 @@ async def run(campaign: Campaign, directory: Path) -> Outcome:
     mark = directory / f"mark-{campaign.seed}"
     where: Counter[str] = Counter()
     complaints: list[str] = []
+    deaths: list[str] = []
     async with trio.open_nursery() as nursery:
         starting = partial(start, nursery, flags=flags, mark=mark)
         for number in range(1, campaign.rounds + 1):
@@ -111,6 +115,7 @@ async def run(campaign: Campaign, directory: Path) -> Outcome:
             server = await starting(number, plan=plan)
             await _round(server, peers, rng, dies=plan is not None and plan.count > 0)
             where[server.where] += 1
+            deaths.append(f"process {number}: {plan}, died at {server.where}")
             complaints += filter(None, [server.complaint])
         server = await starting(campaign.rounds + 1)
         if campaign.calm:
@@ -125,7 +130,7 @@ async def run(campaign: Campaign, directory: Path) -> Outcome:
             complaints += [f"{room} is another after a clean stop" for room in logs if logs[room] != again.get(room)]
     report = check([one for peer in peers for one in peer.connections], logs)
     report.findings[:0] = [Finding("server", text) for text in complaints]
-    return Outcome(campaign.seed, campaign.rounds, report, where, time.monotonic() - began)
+    return Outcome(campaign.seed, campaign.rounds, report, where, time.monotonic() - began, deaths)
 
 
 def _plan(campaign: Campaign, rng: Random) -> Plan | None:
@@ -255,18 +260,21 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--length", type=int, default=20, help="rounds of a campaign")
     parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--keep", type=Path, help="a directory that is made, for the files of campaigns with findings")
     options = parser.parse_args()
     total, where, seconds, wrong = Report(), Counter[str](), 0.0, 0
     with tempfile.TemporaryDirectory() as directory:
         for campaign in campaigns(options.seed, options.rounds, options.length):
             outcome = trio.run(run, campaign, Path(directory))
             print(outcome, flush=True)
+            if outcome.report.findings and options.keep is not None:
+                shutil.copytree(directory, options.keep, dirs_exist_ok=True)
             wrong += len(outcome.report.findings)
             where += outcome.where
             seconds += outcome.seconds
             for name in FIGURES:
                 setattr(total, name, getattr(total, name) + getattr(outcome.report, name))
-    print(Outcome(options.seed, options.rounds, total, where, seconds))
+    print(Outcome(options.seed, options.rounds, total, where, seconds, []))
     print(f"findings {wrong}")
     return 1 if wrong else 0
 

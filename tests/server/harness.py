@@ -282,7 +282,9 @@ class House:
         await wait_all_tasks_blocked()
         broker, chat = self.broker, self.state.chat
         assert [task.name for task in self.connections.child_tasks if "accept" not in task.name] == []
-        assert not any([broker._peers, broker._reads, broker._slow, broker._knocking, broker._ended, broker._urgent])
+        assert not any(
+            [broker._peers, broker._peers._slow, broker._reads, broker._knocking, broker._ended, broker._urgent]
+        )
         assert not any([chat.conns, chat.gate._open, chat.gate._per_address, chat.to_unqueue])
         assert (chat.connecting.next(), chat.probing.next()) == (None, None)
         assert broker.buffered.bytes == 0

@@ -218,8 +218,8 @@ async def test_an_event_is_encoded_once_and_a_turn_is_one_write_a_member(
         framed.append(payload)
         return text_frame(payload)
 
-    monkeypatch.setattr("trio_chat.server.broker.encode", encode_once)
-    monkeypatch.setattr("trio_chat.server.broker.frame", frame_once)
+    monkeypatch.setattr("trio_chat.server.peers.encode", encode_once)
+    monkeypatch.setattr("trio_chat.server.peers.frame", frame_once)
     for member in members:
         member.wire.writes.clear()
     desk.send(1, *[Message(content=f"{number}") for number in range(10)])
@@ -315,14 +315,14 @@ async def test_reads_of_a_connection_that_is_gone_are_forgotten(desk: Desk) -> N
     peer = desk.peer(1, "alice")
     peer.wire.takes = False
     peer.outbox.put(Frame(bytes(desk.config.limits.outbox_bytes // 2)))
-    desk.broker._read(Read("general", "x", 77, 10, 100, after=0), desk.now)
+    desk.broker._read(Read("general", "x", 77, 10, 100, after=0))
     assert not desk.broker._reads
-    desk.broker._read(Read("general", "x", 1, 10, 100, after=0), desk.now)
+    desk.broker._read(Read("general", "x", 1, 10, 100, after=0))
     assert desk.broker._reads
     desk.broker.ended(Disconnected(1))
     desk.turn()
     assert not desk.broker._reads
-    assert desk.broker._peers == {}
+    assert not desk.broker._peers
 
 
 async def test_all_together_hold_no_more_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -371,11 +371,11 @@ async def test_too_slow_is_told_to_the_core_at_once(desk: Desk) -> None:
     assert (alice.cuts, bob.cuts) == ([], [Close.TOO_SLOW])
     (gone,) = [given for given in desk.inputs if isinstance(given, Disconnected)]
     assert (gone.conn, gone.cut, dict(gone.unsent)) == (2, Close.TOO_SLOW, {"test-1": 1})
-    assert list(desk.broker._peers) == [1]
+    assert list(desk.broker._peers._peers) == [1]
     desk.broker.too_slow(2)  # it comes too late, and is none
     desk.broker.ended(Disconnected(2, cut=Close.TOO_SLOW))
     desk.turn()
-    assert list(desk.broker._peers) == [1]
+    assert list(desk.broker._peers._peers) == [1]
 
 
 async def test_what_comes_behind_a_close_frame_is_told_when_nothing_more_can_come(desk: Desk) -> None:
@@ -461,7 +461,7 @@ async def test_a_silent_holder_loses_the_name_after_two_seconds(autojump_clock: 
 async def test_a_probe_of_a_connection_that_has_just_gone_is_none(desk: Desk) -> None:
     desk.peer(1, "alice")
     desk.peer(2)
-    desk.broker._peers.pop(1)
+    desk.broker._peers.remove(1)
     desk.send(2, Connect(username="alice"))
     desk.turn()
     assert not desk.broker._urgent

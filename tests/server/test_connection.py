@@ -235,7 +235,7 @@ async def test_who_is_cut_with_much_half_written_gives_its_memory_back_at_once(a
     async with house(messages_burst=1000, outbox_bytes=4_194_304) as server:
         slow, busy = await server.plug(4096), await server.join("bob")
         session = (await slow.connect("alice"))["session"]
-        conn = server.broker._peers[server.session(session).conn or 0]
+        conn = server.broker._peers._peers[server.session(session).conn or 0]
         while not server.session(session).cut:
             await busy.say("message", content="x" * 1_000_000, id=1)
             await busy.event("ack")
@@ -468,7 +468,7 @@ async def test_who_is_cut_before_the_upgrade_gets_no_frame(
         def cut_at_once(given: Input, now: Now) -> list[Effect]:
             effects = apply(given, now)
             if isinstance(given, Admit):
-                server.broker._peers[given.conn].cut(Close.DRAINING)
+                server.broker._peers._peers[given.conn].cut(Close.DRAINING)
             return effects
 
         monkeypatch.setattr(server.state, "apply", cut_at_once)

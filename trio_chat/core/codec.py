@@ -1,4 +1,4 @@
-"""Bytes to commands and events to bytes. `msgspec` stays behind this file.
+"""Bytes to commands and events to bytes. `msgspec` stays behind this file, and the classes of the events.
 
 `Decoder.decode` never raises: what is no valid command comes back as `Bad`, ready to be answered.
 """
@@ -9,11 +9,10 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import attrs
 import msgspec
 
 from trio_chat.core.errors import ErrorCode
-from trio_chat.core.events import EVENTS, Event, HistoryPage, SearchResult
+from trio_chat.core.events import Event
 from trio_chat.core.messages import COMMANDS, ID_RULE, Bad, Command, CommandId, valid_id
 
 HEADROOM = 4096  # bytes of a frame that a content must leave for the rest of it (PROTOCOL, "Transport")
@@ -146,33 +145,9 @@ def _explain(error: msgspec.ValidationError) -> str:
     return f"{path} must be {' or '.join(_JSON_NAMES.get(kind, kind) for kind in kinds)}"
 
 
-def _fields_of(event: type[Event]) -> tuple[tuple[str, str], ...]:
-    """(attribute, its name on the wire) of an event."""
-    return tuple((field.name, field.name.rstrip("_")) for field in attrs.fields(event))
-
-
-_EVENT_FIELDS = {event: _fields_of(event) for event in EVENTS}
-
-
-def as_json_object(event: Event) -> dict[str, Any]:
-    """The event as the object that is sent; what is None is left out."""
-    found: dict[str, Any] = {"type": event.type}
-    for attribute, name in _EVENT_FIELDS[type(event)]:
-        value = getattr(event, attribute)
-        if value is not None:
-            found[name] = value
-    if isinstance(event, HistoryPage):
-        found["entries"] = [as_json_object(entry) for entry in event.entries]
-    elif isinstance(event, SearchResult):
-        found["hits"] = [
-            {"room": hit.room, "epoch": hit.epoch, "entry": as_json_object(hit.entry)} for hit in event.hits
-        ]
-    return found
-
-
 def encode(event: Event) -> bytes:
     """The event as JSON, once for all who get it."""
-    return _encode_json(as_json_object(event))
+    return _encode_json(event)
 
 
 def frame(payload: bytes) -> bytes:

@@ -20,6 +20,7 @@ from trio_chat.core.records import SessionRecord, UserRecord
 from trio_chat.core.rooms import Room
 from trio_chat.core.sessions import Asking, Connection, Session, User
 
+PROTOCOL = 1  # its version
 WELCOME_HEAD = 4096  # bytes of `welcome` beside its rooms
 NAME_MISSING, NAME_WRONG = "username must be given", f"username must be {RULE}"
 
@@ -148,6 +149,7 @@ def _welcome(
             break
         fitting += 1
     welcome = Welcome(
+        event="welcome",
         content=f"Welcome {user.name.text}!",
         timestamp=timestamp(now.wall),
         id=request.id,
@@ -155,6 +157,7 @@ def _welcome(
         session=token,
         ticket=chat.people.ticket(session),
         server=chat.server,
+        protocol=PROTOCOL,
         heartbeat={"interval": chat.heartbeat.ping_interval, "timeout": chat.heartbeat.ping_timeout},
         reconnect=RECONNECT,
         limits=_told_limits(chat),

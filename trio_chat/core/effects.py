@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, TypeAlias
 
-import attrs
-
 from trio_chat.core.errors import Close, ErrorCode
 from trio_chat.core.events import Event
 from trio_chat.core.messages import Command, CommandId
 from trio_chat.core.records import Record, Restored
+from trio_chat.core.values import frozen
 
 ConnId: TypeAlias = int
 EntryKind: TypeAlias = Literal["message", "private", "edit", "delete", "react", "topic"]
@@ -28,7 +27,7 @@ class Now(NamedTuple):
     wall: float
 
 
-@attrs.frozen
+@frozen
 class Draft:
     """An entry before it has a place: who said what. `size`: bytes that its frame takes at most.
 
@@ -50,7 +49,7 @@ class Draft:
     remove: bool = False  # the reaction
 
 
-@attrs.frozen
+@frozen
 class Reaction:
     """How many reacted to an entry with `emoji`, and the names of the first of them."""
 
@@ -59,7 +58,7 @@ class Reaction:
     users: tuple[str, ...]
 
 
-@attrs.frozen
+@frozen
 class Entry:
     """A draft with its place in the log of its room: for ever.
 
@@ -78,7 +77,7 @@ class Entry:
 # --- Inputs ----------------------------------------------------------------------------------------------------------
 
 
-@attrs.frozen
+@frozen
 class Admit:
     """An upgrade request asks to come in. `address` is counted unless `trusted`; `own_origin`: the page is our own."""
 
@@ -91,7 +90,7 @@ class Admit:
     ticket: str | None = None
 
 
-@attrs.frozen
+@frozen
 class Attempted:
     """A request head never got whole: that counts as an attempt of `address`."""
 
@@ -99,7 +98,7 @@ class Attempted:
     trusted: bool = False
 
 
-@attrs.frozen
+@frozen
 class Received:
     """A connection sent a command, in a frame of `size`. `fresh`: an unguessable token for a session it may open."""
 
@@ -109,14 +108,14 @@ class Received:
     size: int = 0
 
 
-@attrs.frozen
+@frozen
 class Alive:
     """A connection that was probed gave a sign of life."""
 
     conn: ConnId
 
 
-@attrs.frozen
+@frozen
 class Ending:
     """A connection hears nothing more, for the reason that `Disconnected` tells when its socket is gone.
 
@@ -130,7 +129,7 @@ class Ending:
     unsent: tuple[tuple[str, int], ...] = ()
 
 
-@attrs.frozen
+@frozen
 class Disconnected:
     """A connection is over: `code` is the client's (None: it left without any), `cut` ours, if we closed it.
 
@@ -143,14 +142,14 @@ class Disconnected:
     unsent: tuple[tuple[str, int], ...] = ()
 
 
-@attrs.frozen
+@frozen
 class Drain:
     """Begin to go away: refuse newcomers, tell all, close them in batches over `seconds`."""
 
     seconds: float
 
 
-@attrs.frozen
+@frozen
 class Tick:
     """Time passed: `next_due()` is reached."""
 
@@ -158,14 +157,14 @@ class Tick:
 # --- Effects on connections ------------------------------------------------------------------------------------------
 
 
-@attrs.frozen
+@frozen
 class Admitted:
     """The upgrade may go on."""
 
     conn: ConnId
 
 
-@attrs.frozen
+@frozen
 class Refused:
     """The upgrade is answered over HTTP with `status` and `text`; `retry_after` in seconds."""
 
@@ -175,7 +174,7 @@ class Refused:
     retry_after: float | None = None
 
 
-@attrs.frozen
+@frozen
 class Reply:
     """Send `event` to one connection."""
 
@@ -183,7 +182,7 @@ class Reply:
     event: Event
 
 
-@attrs.frozen
+@frozen
 class Deliver:
     """Send `event` to all of `conns`, encoded once. `epoch` and `seq` where it is an entry of a log."""
 
@@ -193,7 +192,7 @@ class Deliver:
     seq: int = 0
 
 
-@attrs.frozen
+@frozen
 class Cut:
     """Close a connection with a code of `errors.Close`."""
 
@@ -201,14 +200,14 @@ class Cut:
     code: Close
 
 
-@attrs.frozen
+@frozen
 class Probe:
     """Ping a connection; its next byte is answered with `Alive`."""
 
     conn: ConnId
 
 
-@attrs.frozen
+@frozen
 class Banned:
     """`address` is banned until `until` (monotonic seconds), or no longer where that is None."""
 
@@ -216,7 +215,7 @@ class Banned:
     until: float | None
 
 
-@attrs.frozen
+@frozen
 class Note:
     """A line for the operator's log; never the content of a message."""
 
@@ -228,7 +227,7 @@ class Note:
 # --- Effects on the log, and its answers ------------------------------------------------------------------------------
 
 
-@attrs.frozen
+@frozen
 class Append:
     """Ask the log for a place in `room`. `conn` and `answer_to` say whom to ack; `key` makes a retry harmless.
 
@@ -245,7 +244,7 @@ class Append:
     keep: Record | None = None
 
 
-@attrs.frozen
+@frozen
 class Read:
     """Ask the log for at most `limit` entries and `max_bytes` bytes, after or before a `seq`, or the newest.
 
@@ -263,7 +262,7 @@ class Read:
     answer_to: CommandId | None = None
 
 
-@attrs.frozen
+@frozen
 class Search:
     """Ask the log for the newest messages of `rooms` that hold all of `words`, at most `limit` and `max_bytes` bytes.
 
@@ -280,7 +279,7 @@ class Search:
     answer_to: CommandId | None = None
 
 
-@attrs.frozen
+@frozen
 class Forget:
     """A room is closed: its log can go."""
 
@@ -288,14 +287,14 @@ class Forget:
     epoch: str
 
 
-@attrs.frozen
+@frozen
 class Keep:
     """Keep `record`, in place of what was kept under its kind and key."""
 
     record: Record
 
 
-@attrs.frozen
+@frozen
 class Discard:
     """Keep nothing under this kind and key any longer."""
 
@@ -303,7 +302,7 @@ class Discard:
     key: str
 
 
-@attrs.frozen
+@frozen
 class Committed:
     """The log took an entry; `first` is the oldest that it still holds."""
 
@@ -312,7 +311,7 @@ class Committed:
     first: int
 
 
-@attrs.frozen
+@frozen
 class Duplicate:
     """The same key with the same content was committed before, as `seq`."""
 
@@ -320,14 +319,14 @@ class Duplicate:
     seq: int
 
 
-@attrs.frozen
+@frozen
 class KeyReused:
     """The key was committed before with another content."""
 
     request: Append
 
 
-@attrs.frozen
+@frozen
 class Rejected:
     """The entry refers to one that is not there or is no message, or that its author may not change."""
 
@@ -336,14 +335,14 @@ class Rejected:
     content: str = ""
 
 
-@attrs.frozen
+@frozen
 class Stale:
     """The epoch that an `Append` or a `Read` was decided under has passed."""
 
     request: Append | Read
 
 
-@attrs.frozen
+@frozen
 class Failed:
     """The log cannot, right now; `retry_after` in seconds."""
 
@@ -351,7 +350,7 @@ class Failed:
     retry_after: float = 1.0
 
 
-@attrs.frozen
+@frozen
 class Page:
     """Entries, ascending; `first` and `last` are the log's (`first` = `last` + 1 where it is empty)."""
 
@@ -361,7 +360,7 @@ class Page:
     last: int
 
 
-@attrs.frozen
+@frozen
 class Found:
     """Messages with their room's key, in the order of the search; `more`: there are others behind them."""
 

@@ -214,5 +214,5 @@ class Rooms:
 
 def talk_key(one: User, other: User) -> str:
     """The key of the conversation of two; no room's name holds an `@`."""
-    low, high = sorted((one, other), key=_number)
+    low, high = (one, other) if one.number < other.number else (other, one)
     return f"@{low.id}\n{high.id}"

@@ -49,7 +49,7 @@ def search(chat: Chat, session: Session, conn: ConnId, request: Find, now: Now) 
     ]
 
 
-def found(chat: Chat, answer: Found) -> list[Effect]:
+def found(chat: Chat, answer: Found, now: Now) -> list[Effect]:
     """The log answered: show what is in rooms that the user is in still (promise 4)."""
     request = answer.request
     connection = chat.conns.get(request.conn)

@@ -6,6 +6,10 @@ same inputs at the same times give the same effects, in the same order, on any m
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 from trio_chat.config import Admission, Heartbeat, History, Limits
 from trio_chat.core import connecting, history, posting, restoring, searching
 from trio_chat.core.chat import Chat, Secrets, refuse
@@ -25,12 +29,14 @@ from trio_chat.core.effects import (
     Failed,
     Found,
     Input,
+    KeyReused,
     Note,
     Now,
     Page,
     Read,
     Received,
     Refused,
+    Rejected,
     Search,
     Stale,
     Tick,
@@ -78,49 +84,62 @@ class ChatState:
         self._drain_next: float | None = None  # when the next batch is closed
         self._drain_every = 0.0
         self._drain_batch = 0
+        self._appliers = self._table()
+
+    def _table(self) -> dict[type[Input], Callable[[Any, Now], list[Effect]]]:
+        """Who takes which input."""
+        chat = self.chat
+        return {
+            Received: self._received,
+            Committed: partial(posting.committed, chat),
+            Duplicate: partial(posting.committed, chat),
+            KeyReused: partial(posting.not_committed, chat),
+            Rejected: partial(posting.not_committed, chat),
+            Stale: self._refused,
+            Failed: self._refused,
+            Page: partial(history.page, chat),
+            Found: partial(searching.found, chat),
+            Admit: self._admit,
+            Ending: self._ended,
+            Disconnected: self._ended,
+            Alive: self._alive,
+            Attempted: self._attempted,
+            Tick: self._tick,
+            Drain: self._drain,
+            Restored: self._restored,
+        }
 
     def apply(self, given: Input, now: Now) -> list[Effect]:
         """Take one input. Returns what must happen, in order; never raises for anything that a peer can send.
 
         What is to be kept comes first, so that it is in the log before the entries that follow from it.
         """
-        effects = self._apply(given, now)
+        effects = self._appliers[type(given)](given, now)
         if self.chat.changes:
             effects = [*self.chat.changes.values(), *effects]
             self.chat.changes.clear()
         return effects
 
-    def _apply(self, given: Input, now: Now) -> list[Effect]:
-        match given:
-            case Received():
-                return self._received(given, now)
-            case Committed() | Duplicate():
-                return posting.committed(self.chat, given, now)
-            case Page():
-                return history.page(self.chat, given, now)
-            case Found():
-                return searching.found(self.chat, given)
-            case Admit():
-                return self._admit(given, now)
-            case Ending() | Disconnected():
-                return self._ended(given, now)
-            case Alive():
-                holder = self.chat.conns.get(given.conn)
-                return connecting.alive(self.chat, holder) if holder else []
-            case Attempted():
-                return [] if given.trusted else self.chat.gate.attempt(given.address, now.mono)
-            case Tick():
-                return self._tick(now)
-            case Drain():
-                return self._drain(given, now)
-            case Restored():
-                return [*restoring.restore(self.chat, given, now), *self._tick(now)]
-            case Failed(request=Search() as request):
-                return searching.not_found(self.chat, given, request)
-            case Stale(request=Read() as request) | Failed(request=Read() as request):
+    def _refused(self, given: Stale | Failed, now: Now) -> list[Effect]:
+        """The log cannot, or not any more."""
+        match given.request:
+            case Read() as request:
                 return self._unread(given, request, now)
+            case Search() as request:
+                assert isinstance(given, Failed)
+                return searching.not_found(self.chat, given, request)
             case _:
                 return posting.not_committed(self.chat, given, now)
+
+    def _alive(self, given: Alive, now: Now) -> list[Effect]:
+        holder = self.chat.conns.get(given.conn)
+        return connecting.alive(self.chat, holder) if holder else []
+
+    def _attempted(self, given: Attempted, now: Now) -> list[Effect]:
+        return [] if given.trusted else self.chat.gate.attempt(given.address, now.mono)
+
+    def _restored(self, given: Restored, now: Now) -> list[Effect]:
+        return [*restoring.restore(self.chat, given, now), *self._tick(Tick(), now)]
 
     def _ended(self, given: Ending | Disconnected, now: Now) -> list[Effect]:
         connection = self.chat.conns.get(given.conn)
@@ -239,7 +258,7 @@ class ChatState:
             return []
         return connecting.cut(self.chat, request.conn, Close.UNAVAILABLE, now)
 
-    def _tick(self, now: Now) -> list[Effect]:
+    def _tick(self, given: Tick, now: Now) -> list[Effect]:
         """Do all that is due."""
         chat = self.chat
         effects = chat.gate.tick(now.mono)

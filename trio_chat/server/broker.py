@@ -12,13 +12,13 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from functools import partial
+from typing import Any
 
 import attrs
 import trio
 
 from trio_chat.config import Limits
-from trio_chat.core.codec import encode, frame
 from trio_chat.core.effects import (
     Admit,
     Admitted,
@@ -51,37 +51,19 @@ from trio_chat.core.effects import (
     Tick,
 )
 from trio_chat.core.errors import Close
-from trio_chat.core.events import Event
 from trio_chat.core.state import ChatState
 from trio_chat.log import Log
-from trio_chat.server.outbox import Buffered, Frame, Outbox
+from trio_chat.server.outbox import Buffered
+from trio_chat.server.peers import Peer, Peers
 from trio_chat.server.reads import Reads
 
 log = logging.getLogger(__name__)
 INBOX = 256  # what so many connections sent may wait; a full inbox pauses the readers, and TCP the senders
 ADMISSIONS = 512  # upgrade requests that may wait; one more is answered 503
 COMMANDS_A_TURN = 256  # about: few enough that what they deliver fits an outbox, and that a turn stays short
-HEAVY_BYTES = 65_536  # of a frame that is not left to wait for the end of the turn
 ADMISSIONS_A_TURN = 64  # so that a storm of connections leaves the chat its time
 HISTORY_RETRY = 1.0  # seconds after which somebody who asked for too many pages may ask again
 BUG_RETRY = 1.0  # seconds after which what failed by a bug may be tried again
-
-
-class Peer(Protocol):
-    """What the broker needs of a connection."""
-
-    id: ConnId
-    outbox: Outbox
-
-    @property
-    def held(self) -> int:
-        """Bytes that the server holds for it."""
-
-    def cut(self, code: Close) -> None:
-        """End the connection with `code`, very soon; never blocks."""
-
-    def probe(self, alive: Callable[[], None]) -> None:
-        """Ping it, and call `alive` at its next byte."""
 
 
 @attrs.frozen
@@ -109,15 +91,29 @@ class Broker:
         self._answers: deque[Answer] = deque()  # bounded by what the log lets wait
         self._ended: deque[tuple[int, Ending | Disconnected]] = deque()
         self._taken = 0  # from `commands`, ever
-        self._peers: dict[ConnId, Peer] = {}
-        self._touched: dict[Outbox, None] = {}
-        self._heavy = False  # something large was queued since the last flush
-        self._slow: dict[ConnId, None] = {}
+        self._now = Now(0.0, 0.0)  # of this turn
+        self._peers = Peers(self.buffered, self._too_slow)
         self._knocking: dict[ConnId, trio.MemorySendChannel[Admitted | Refused]] = {}  # for one `apply` at a time
         self._no_tick_before = -math.inf
         self._reads = Reads(self.ring)
         self._bell = trio.Event()
         self._gone = trio.Event()  # no connection is left
+        self._performers: dict[type[Effect], Callable[[Any], None]] = {
+            Admitted: self._answer,
+            Refused: self._answer,
+            Deliver: self._deliver,
+            Reply: self._reply,
+            Append: self._submit,
+            Search: self._submit,
+            Read: self._read,
+            Cut: self._cut,
+            Probe: self._probe,
+            Banned: self._ban,
+            Keep: entries.keep,
+            Discard: entries.keep,
+            Forget: entries.forget,
+            Note: _note,
+        }
 
     # --- Called by other tasks -------------------------------------------------------------------------------------
 
@@ -151,7 +147,7 @@ class Broker:
 
     def too_slow(self, conn: ConnId) -> None:
         """The outbox of `conn` is over its limit by what the connection itself put in."""
-        self._slow[conn] = None
+        self._peers.too_slow(conn)
         self.ring()
 
     def drain(self, seconds: float) -> None:
@@ -175,15 +171,15 @@ class Broker:
 
     def restore(self) -> None:
         """Take over what the log knew. A bug in that is raised: better no server than one that forgets."""
-        now = Now(trio.current_time(), self._wall())
-        for effect in self.state.apply(self._entries.restored, now):
-            self._perform(effect, now)
+        self._now = self._clock()
+        for effect in self.state.apply(self._entries.restored, self._now):
+            self._performers[type(effect)](effect)
 
     def settle(self) -> None:
         """Apply the ends of connections that came when the task was over, so that the log knows of them."""
-        now = Now(trio.current_time(), self._wall())
+        self._now = self._clock()
         while self._ended:
-            self._end(self._ended.popleft()[1], now)
+            self._end(self._ended.popleft()[1])
 
     # --- The task --------------------------------------------------------------------------------------------------
 
@@ -202,9 +198,12 @@ class Broker:
                             scope.deadline = due
                 self._next_turn()
 
+    def _clock(self) -> Now:
+        return Now(trio.current_time(), self._wall())
+
     def _next_turn(self) -> None:
         self._bell = trio.Event()
-        if self._turn(Now(trio.current_time(), self._wall())):
+        if self._turn(self._clock()):
             self.ring()  # there is more: let the others run, and go on
 
     def _due(self) -> float:
@@ -213,35 +212,25 @@ class Broker:
 
     def _turn(self, now: Now) -> bool:
         """One turn. Returns whether something was left for the next."""
-        more = self._take_knocks(now)
+        self._now = now
+        more = self._take_knocks()
         while self._urgent:
-            self._apply(self._urgent.popleft(), now)
+            self._apply(self._urgent.popleft())
         while self._answers:
-            self._take_answer(self._answers.popleft(), now)
-            if self._heavy:
-                self._flush(now)
-        more = self._take_commands(now) or more
+            self._take_answer(self._answers.popleft())
+        more = self._take_commands() or more
         while self._ended and self._ended[0][0] <= self._taken:
-            self._end(self._ended.popleft()[1], now)
+            self._end(self._ended.popleft()[1])
         if self._due() <= now.mono:
-            self._apply(Tick(), now)
-        self._flush(now)
+            self._apply(Tick())
+        self._peers.flush()
         if not self._peers and not self._ended:
             self._gone.set()
-        self._read_on(now)
-        return self._reads.more or more or bool(self._urgent) or bool(self._ended)
+        if self._reads.more:
+            self._read_on()
+        return more or self._reads.more or bool(self._urgent) or bool(self._ended)
 
-    def _flush(self, now: Now) -> None:
-        """Write what was queued, and cut whoever lets too much wait. Once a turn, and after what is heavy."""
-        self._heavy = False
-        self._cut_the_slow(now)
-        for outbox in self._touched:
-            outbox.flush()
-        self._touched.clear()
-        if self.buffered.over:
-            self._shed(now)
-
-    def _take_knocks(self, now: Now) -> bool:
+    def _take_knocks(self) -> bool:
         for _ in range(ADMISSIONS_A_TURN):
             try:
                 knock = self._knocks.receive_nowait()
@@ -249,19 +238,15 @@ class Broker:
                 return False
             if knock.answer.statistics().open_receive_channels:  # else it was cancelled, and its `ended` may be past
                 conn = knock.ask.conn
-                self._peers[conn], self._knocking[conn] = knock.peer, knock.answer
-                self._apply(knock.ask, now)
+                self._peers.add(knock.peer)
+                self._knocking[conn] = knock.answer
+                self._apply(knock.ask)
                 if conn in self._knocking:  # a bug, and no answer
                     self._answer(Refused(conn, 503, "Something went wrong here", BUG_RETRY))
         return True
 
-    def _answer(self, verdict: Admitted | Refused) -> None:
-        if isinstance(verdict, Refused):
-            del self._peers[verdict.conn]
-        self._knocking.pop(verdict.conn).send_nowait(verdict)
-
-    def _take_commands(self, now: Now) -> bool:
-        receive = self._commands.receive_nowait
+    def _take_commands(self) -> bool:
+        receive, apply = self._commands.receive_nowait, self._apply
         left = COMMANDS_A_TURN
         while left > 0:
             try:
@@ -271,132 +256,103 @@ class Broker:
             self._taken += 1
             left -= len(received)
             for one in received:
-                self._apply(one, now)
-                if self._heavy:
-                    self._flush(now)
+                apply(one)
         return True
 
-    def _end(self, gone: Ending | Disconnected, now: Now) -> None:
-        if isinstance(gone, Ending) and gone.conn in self._peers:  # only now it hears nothing more
-            gone = attrs.evolve(gone, unsent=self._peers[gone.conn].outbox.missed)
-        self._apply(gone, now)
+    def _take_answer(self, answer: Answer) -> None:
+        if isinstance(answer.request, Read):
+            self._reads.answered(answer.request.conn)
+        self._apply(answer)
+
+    def _end(self, gone: Ending | Disconnected) -> None:
+        peer = self._peers.get(gone.conn)
+        if isinstance(gone, Ending) and peer is not None:  # only now it hears nothing more
+            gone = attrs.evolve(gone, unsent=peer.outbox.missed)
+        self._apply(gone)
         self._reads.forget(gone.conn)
-        if isinstance(gone, Ending):
-            return
-        peer = self._peers.pop(gone.conn, None)
-        if peer is not None:
-            self._touched.pop(peer.outbox, None)
+        if isinstance(gone, Disconnected):
+            self._peers.remove(gone.conn)
 
-    def _apply(self, given: Input, now: Now) -> None:
+    def _too_slow(self, peer: Peer) -> None:
+        self._end(Disconnected(peer.id, cut=Close.TOO_SLOW, unsent=peer.outbox.unsent()))
+
+    # --- Deciding, and doing what was decided ------------------------------------------------------------------------
+
+    def _apply(self, given: Input) -> None:
         """Let the state decide, and do what it says. What the log answers at once is decided in the same turn."""
+        performers = self._performers
         try:
-            for effect in self.state.apply(given, now):
-                self._perform(effect, now)
+            for effect in self.state.apply(given, self._now):
+                performers[type(effect)](effect)
         except Exception:  # the one place where a bug in the core is contained: its input is lost, the chat goes on
-            log.exception("bug: %s was not applied", type(given).__name__)
-            conn = getattr(given, "conn", None)
-            peer = self._peers.get(conn) if isinstance(given, Received) and conn is not None else None
-            if peer is not None:
-                peer.cut(Close.INTERNAL)
-            if isinstance(given, Tick):
-                self._no_tick_before = now.mono + BUG_RETRY  # it is due still, and would be for ever
+            self._contain(given)
+        if self._peers.heavy:
+            self._peers.flush()
 
-    def _perform(self, effect: Effect, now: Now) -> None:
-        match effect:
-            case Admitted() | Refused():
-                self._answer(effect)
-            case Deliver():
-                self._send(effect.conns, effect.event, effect.epoch, effect.seq)
-            case Reply():
-                self._send((effect.conn,), effect.event)
-            case Append() | Search():
-                self._submit(effect, now)
-            case Read():
-                self._read(effect, now)
-            case Cut():
-                self._reads.forget(effect.conn)
-                if effect.conn in self._peers:
-                    self._peers[effect.conn].cut(effect.code)
-            case Probe():
-                if effect.conn in self._peers:
-                    self._peers[effect.conn].probe(lambda: self._alive(effect.conn))
-            case Banned():
-                if effect.until is None:
-                    self.banned.pop(effect.address, None)
-                else:
-                    self.banned[effect.address] = effect.until
-            case Keep() | Discard():
-                self._entries.keep(effect)
-            case Forget():
-                self._entries.forget(effect)
-            case Note():
-                log.log(logging.WARNING if effect.warning else logging.INFO, effect.text, *effect.args)
+    def _contain(self, given: Input) -> None:
+        log.exception("bug: %s was not applied", type(given).__name__)
+        peer = self._peers.get(given.conn) if isinstance(given, Received) else None
+        if peer is not None:
+            peer.cut(Close.INTERNAL)
+        if isinstance(given, Tick):
+            self._no_tick_before = self._now.mono + BUG_RETRY  # it is due still, and would be for ever
 
-    def _send(self, conns: tuple[ConnId, ...], event: Event, epoch: str = "", seq: int = 0) -> None:
-        """Encode once, frame once; per member only a reference is queued."""
-        made = Frame(frame(encode(event)), epoch, seq)
-        peers, touched = self._peers, self._touched
-        for conn in conns:
-            peer = peers.get(conn)
-            if peer is not None:
-                touched[peer.outbox] = None
-                if not peer.outbox.put(made):
-                    self._slow[conn] = None
-        self._heavy = self._heavy or len(made.data) >= HEAVY_BYTES
+    def _answer(self, verdict: Admitted | Refused) -> None:
+        if isinstance(verdict, Refused):
+            self._peers.remove(verdict.conn)
+        self._knocking.pop(verdict.conn).send_nowait(verdict)
+
+    def _deliver(self, effect: Deliver) -> None:
+        self._peers.send(effect.conns, effect.event, effect.epoch, effect.seq)
+
+    def _reply(self, effect: Reply) -> None:
+        self._peers.send((effect.conn,), effect.event)
+
+    def _cut(self, effect: Cut) -> None:
+        self._reads.forget(effect.conn)
+        peer = self._peers.get(effect.conn)
+        if peer is not None:
+            peer.cut(effect.code)
+
+    def _probe(self, effect: Probe) -> None:
+        peer = self._peers.get(effect.conn)
+        if peer is not None:
+            peer.probe(partial(self._alive, effect.conn))
 
     def _alive(self, conn: ConnId) -> None:
         self._urgent.append(Alive(conn))
         self.ring()
 
-    def _submit(self, request: Request, now: Now) -> None:
-        answer = self._entries.submit(request, now)
-        if answer is not None:
-            self._take_answer(answer, now)
+    def _ban(self, effect: Banned) -> None:
+        if effect.until is None:
+            self.banned.pop(effect.address, None)
+        else:
+            self.banned[effect.address] = effect.until
+
+    # --- The log -----------------------------------------------------------------------------------------------------
 
     def answered(self, answer: Answer) -> None:
         """A log that had to wait answers; never blocks."""
         self._answers.append(answer)
         self.ring()
 
-    def _take_answer(self, answer: Answer, now: Now) -> None:
-        if isinstance(answer.request, Read):
-            self._reads.answered(answer.request.conn)
-        self._apply(answer, now)
+    def _submit(self, request: Request) -> None:
+        answer = self._entries.submit(request, self._now)
+        if answer is not None:
+            self._take_answer(answer)
 
-    def _read(self, request: Read, now: Now) -> None:
+    def _read(self, request: Read) -> None:
         """Each page waits until the outbox of its connection has room."""
         peer = self._peers.get(request.conn)
         if peer is not None and not self._reads.ask(request, peer.outbox):
-            self._apply(Failed(request, HISTORY_RETRY), now)
+            self._apply(Failed(request, HISTORY_RETRY))
 
-    def _read_on(self, now: Now) -> None:
+    def _read_on(self) -> None:
         """Ask the log for what there is room for; the others ring when they have."""
         for request in self._reads.take():
-            self._submit(request, now)
-            if self._heavy:
-                self._flush(now)
-        self._flush(now)
+            self._submit(request)
+        self._peers.flush()
 
-    def _cut_the_slow(self, now: Now) -> None:
-        """Close those whose outbox is over its limit, and only those (promise 6)."""
-        while self._slow:
-            conn = next(iter(self._slow))
-            del self._slow[conn]
-            self._cut_slow(conn, now)
 
-    def _cut_slow(self, conn: ConnId, now: Now) -> None:
-        peer = self._peers.get(conn)
-        if peer is None:
-            return
-        log.warning("connection %d is too slow: %d bytes are held for it; cut", conn, peer.held)
-        self._end(Disconnected(conn, cut=Close.TOO_SLOW, unsent=peer.outbox.unsent()), now)
-        peer.cut(Close.TOO_SLOW)
-
-    def _shed(self, now: Now) -> None:
-        """All together hold too much: cut whoever holds most, until it is enough."""
-        excess = self.buffered.bytes - self.buffered.limit
-        for peer in sorted(self._peers.values(), key=lambda peer: -peer.held):
-            if excess <= 0 or not peer.held:
-                break
-            excess -= peer.held
-            self._cut_slow(peer.id, now)
+def _note(effect: Note) -> None:
+    log.log(logging.WARNING if effect.warning else logging.INFO, effect.text, *effect.args)

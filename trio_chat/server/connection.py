@@ -93,7 +93,10 @@ class Connection:
 async def run_connection(
     conn: Connection, broker: Broker, config: Config, decode: Callable[[str | bytes], Command], response: bytes
 ) -> None:
-    """Upgrade an admitted connection with `response`, and run it to its end, farewell included. Cancelled: it ends, after `GRACE` seconds at most."""
+    """Upgrade an admitted connection with `response`, and run it to its end, farewell included.
+
+    Cancelled: it ends, after `GRACE` seconds at most.
+    """
     try:
         with conn.scope, broker.commands.clone() as commands:  # `async with` would hide a bug behind a Cancelled
             if conn.ended is None:  # the broker may have cut it meanwhile

@@ -8,16 +8,17 @@ writes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import trio
 
+from trio_chat.core.values import frozen
 from trio_chat.server.wire import Wire
 
 ABANDON_BYTES = 65_536  # of a chunk that was begun, when its reader is cut for being slow
 
 
-class Frame(NamedTuple):
+@frozen
+class Frame:
     """One whole WebSocket frame, shared by all who get it; `epoch` and `seq` where it is an entry of a log."""
 
     data: bytes
