@@ -161,20 +161,6 @@ class TestConnect:
         assert alice.conn not in driver.state.chat.conns
         assert back.conn in driver.state.chat.conns
 
-    def test_what_came_behind_the_close_frame_is_sent_to_who_comes_back_at_once(self) -> None:
-        driver = Driver()
-        alice, bob = driver.connect("alice"), driver.connect("bob")
-        speak(bob, "1", "2", "3")
-        driver.apply(Ending(alice.conn, code=1001, unsent=(("boot-1", 2),)))
-        assert driver.resume(alice).contents == ["2", "3"]
-
-    def test_who_left_for_good_is_sent_nothing_more(self) -> None:
-        driver = Driver()
-        alice, bob = driver.connect("alice"), driver.connect("bob")
-        speak(bob, "1")
-        driver.apply(Ending(alice.conn, code=1000, unsent=(("boot-1", 1),)))
-        assert "alice" not in driver.state.chat.people.by_name
-
 
 class TestNameOfAnother:
     def test_detached_loses_it_at_once(self) -> None:

@@ -349,9 +349,12 @@ class Follower:
             }
 
     def _joining_again(self) -> set[str]:
-        """Rooms that we asked to join, without an answer: with `after`, what we had already was to come once more."""
+        """Rooms that we asked to join, without an answer: with `after`, what we had already was to come once more.
+
+        And to leave: if we were in again then, by whatever came behind it, we know nothing of the time between.
+        """
         commands = [command for number, (command, _) in self._asked.items() if number not in self._answered]
-        return {room_key(command["room"], self._me) for command in commands if command["type"] == "join"}
+        return {room_key(command["room"], self._me) for command in commands if command["type"] in ("join", "leave")}
 
 
 def _as_entry(command: Frame, me: str) -> Frame:

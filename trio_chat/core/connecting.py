@@ -237,8 +237,6 @@ def ending(chat: Chat, connection: Connection, ended: Ending | Disconnected, now
         return []
     session.cut = ended.cut
     effects = _lose(chat, session, now, ended.code, ended.cut)
-    if session in session.user.sessions:
-        _step_back(session, dict(ended.unsent))
     for asker, asked in _askers(chat, session.user):
         effects += connect(chat, asker, asked, now)
     return effects

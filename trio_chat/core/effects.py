@@ -117,16 +117,11 @@ class Alive:
 
 @frozen
 class Ending:
-    """A connection hears nothing more, for the reason that `Disconnected` tells when its socket is gone.
-
-    `unsent`: as there, but only what came behind a close frame, and so will never be written. Whoever comes back before
-    the socket is gone is to get that.
-    """
+    """A connection hears nothing more, for the reason that `Disconnected` tells when its socket is gone."""
 
     conn: ConnId
     code: int | None = None
     cut: Close | None = None
-    unsent: tuple[tuple[str, int], ...] = ()
 
 
 @frozen

@@ -66,13 +66,15 @@ HISTORY_RETRY = 1.0  # seconds after which somebody who asked for too many pages
 BUG_RETRY = 1.0  # seconds after which what failed by a bug may be tried again
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class Knock:
-    """A connection asks to come in, and waits for the answer."""
+    """A connection asks to come in, and waits until it is `answered`. `left`: it waits no longer."""
 
     ask: Admit
     peer: Peer
-    answer: trio.MemorySendChannel[Admitted | Refused]
+    answered: trio.Event = attrs.field(factory=trio.Event)
+    verdict: Admitted | Refused | None = None
+    left: bool = False
 
 
 class Broker:
@@ -93,7 +95,8 @@ class Broker:
         self._taken = 0  # from `commands`, ever
         self._now = Now(0.0, 0.0)  # of this turn
         self._peers = Peers(self.buffered, self._too_slow)
-        self._knocking: dict[ConnId, trio.MemorySendChannel[Admitted | Refused]] = {}  # for one `apply` at a time
+        self._knocking: dict[ConnId, Knock] = {}  # for one `apply` at a time
+        self._over = False  # nobody takes turns any longer
         self._no_tick_before = -math.inf
         self._reads = Reads(self.ring)
         self._bell = trio.Event()
@@ -123,14 +126,18 @@ class Broker:
 
     async def knock(self, ask: Admit, peer: Peer) -> Admitted | Refused:
         """Ask to come in. Cancelled: call `ended`, for the answer may have been yes."""
-        answer, verdict = trio.open_memory_channel[Admitted | Refused](1)
-        with verdict:
-            try:
-                self._knocks_in.send_nowait(Knock(ask, peer, answer))
-            except trio.WouldBlock:
-                return Refused(ask.conn, 503, "Too many are connecting right now", 5.0)
-            self.ring()
-            return await verdict.receive()
+        knock = Knock(ask, peer)
+        try:
+            self._knocks_in.send_nowait(knock)
+        except trio.WouldBlock:
+            return Refused(ask.conn, 503, "Too many are connecting right now", 5.0)
+        self.ring()
+        try:
+            await knock.answered.wait()
+        finally:
+            knock.left = True
+        assert knock.verdict is not None
+        return knock.verdict
 
     def attempted(self, address: str, *, trusted: bool) -> None:
         """A head never got whole."""
@@ -144,6 +151,8 @@ class Broker:
         """
         self._ended.append((self._taken + self.commands.statistics().current_buffer_used, gone))
         self.ring()
+        if self._over:
+            self._peers.settle()
 
     def too_slow(self, conn: ConnId) -> None:
         """The outbox of `conn` is over its limit by what the connection itself put in."""
@@ -185,18 +194,26 @@ class Broker:
 
     async def run(self) -> None:
         """Take turns until cancelled. Cancelled: the commands that wait are lost (none was acked); see `settle`."""
-        with self._commands, self._knocks:
-            while True:
-                with trio.CancelScope(deadline=self._due()) as scope:
-                    while True:  # one scope for many turns: a new one each time cost a tenth of a private message
-                        await self._bell.wait()
-                        # Whoever can be read from right now comes into this turn, too: a third more in 100 rooms of 10.
-                        await trio.lowlevel.checkpoint()
-                        self._next_turn()
-                        due = self._due()
-                        if due != scope.deadline:
-                            scope.deadline = due
+        try:
+            with self._commands, self._knocks:
+                while True:
+                    await self._take_turns()
+        finally:
+            self._over = True
+            self._peers.settle()
+
+    async def _take_turns(self) -> None:
+        """Take turns until one is due though nothing waits. Cancelled: nothing is lost."""
+        with trio.CancelScope(deadline=self._due()) as scope:
+            while True:  # one scope for many turns: a new one each time cost a tenth of a private message
+                await self._bell.wait()
+                # Whoever can be read from right now comes into this turn, too: a third more in 100 rooms of 10.
+                await trio.lowlevel.checkpoint()
                 self._next_turn()
+                due = self._due()
+                if due != scope.deadline:
+                    scope.deadline = due
+        self._next_turn()
 
     def _clock(self) -> Now:
         return Now(trio.current_time(), self._wall())
@@ -236,10 +253,10 @@ class Broker:
                 knock = self._knocks.receive_nowait()
             except (trio.WouldBlock, trio.EndOfChannel):
                 return False
-            if knock.answer.statistics().open_receive_channels:  # else it was cancelled, and its `ended` may be past
+            if not knock.left:  # else its `ended` may be past
                 conn = knock.ask.conn
                 self._peers.add(knock.peer)
-                self._knocking[conn] = knock.answer
+                self._knocking[conn] = knock
                 self._apply(knock.ask)
                 if conn in self._knocking:  # a bug, and no answer
                     self._answer(Refused(conn, 503, "Something went wrong here", BUG_RETRY))
@@ -265,13 +282,12 @@ class Broker:
         self._apply(answer)
 
     def _end(self, gone: Ending | Disconnected) -> None:
-        peer = self._peers.get(gone.conn)
-        if isinstance(gone, Ending) and peer is not None:  # only now it hears nothing more
-            gone = attrs.evolve(gone, unsent=peer.outbox.missed)
         self._apply(gone)
         self._reads.forget(gone.conn)
         if isinstance(gone, Disconnected):
             self._peers.remove(gone.conn)
+        elif (peer := self._peers.get(gone.conn)) is not None:
+            peer.settle()
 
     def _too_slow(self, peer: Peer) -> None:
         self._end(Disconnected(peer.id, cut=Close.TOO_SLOW, unsent=peer.outbox.unsent()))
@@ -300,7 +316,9 @@ class Broker:
     def _answer(self, verdict: Admitted | Refused) -> None:
         if isinstance(verdict, Refused):
             self._peers.remove(verdict.conn)
-        self._knocking.pop(verdict.conn).send_nowait(verdict)
+        knock = self._knocking.pop(verdict.conn)
+        knock.verdict = verdict
+        knock.answered.set()
 
     def _deliver(self, effect: Deliver) -> None:
         self._peers.send(effect.conns, effect.event, effect.epoch, effect.seq)

@@ -55,6 +55,7 @@ class Connection:
     ended: Ended | None = None
     over_at: float = math.inf  # set when a task ends: until then, last bytes may get out
     sending: trio.CancelScope = attrs.field(factory=trio.CancelScope)  # around the writer's current send
+    settled: trio.Event = attrs.field(factory=trio.Event)  # all that it is to get is in the outbox
 
     @property
     def held(self) -> int:
@@ -71,9 +72,14 @@ class Connection:
         """Close with `code`. Never blocks."""
         self.end(Ended(cut=code))
         if code is Close.TOO_SLOW:
+            self.settled.set()
             self.transport.close()
             if not self.outbox.drop():  # at once: else others would have to go for the room that it still takes
                 self.sending.cancel()
+
+    def settle(self) -> None:
+        """The broker knows of the end: what it sent was done, and nothing more is delivered. Never blocks."""
+        self.settled.set()
 
     def hurry(self) -> None:
         """The end has begun: bound what is still being sent, and the farewell. Never blocks."""
@@ -91,16 +97,11 @@ class Connection:
 
 
 async def run_connection(
-    conn: Connection, broker: Broker, config: Config, decode: Callable[[str | bytes], Command], response: bytes
+    conn: Connection, broker: Broker, config: Config, decode: Callable[[str | bytes], Command]
 ) -> None:
-    """Upgrade an admitted connection with `response`, and run it to its end, farewell included.
-
-    Cancelled: it ends, after `GRACE` seconds at most.
-    """
+    """Run an admitted connection to its end, farewell included. Cancelled: it ends, after `GRACE` seconds at most."""
     try:
         with conn.scope, broker.commands.clone() as commands:  # `async with` would hide a bug behind a Cancelled
-            if conn.ended is None:  # the broker may have cut it meanwhile
-                conn.transport.open(response)
             async with trio.open_nursery() as tasks:
                 for task in (
                     partial(read, conn, broker, commands, decode, tasks),
@@ -233,13 +234,16 @@ async def heartbeat(conn: Connection, interval: float, timeout: float, message_t
 
 
 async def farewell(conn: Connection, ended: Ended) -> None:
-    """Write what is left, and why; then let the peer read it: a socket that goes with bytes unread takes them along.
+    """Write what is left, and the close frame; then let the peer read it: a socket that goes takes unread bytes along.
 
-    Bounded by its caller, and shielded. Cancelled: the peer may see the connection break instead.
+    The close frame comes when the broker is done with the connection: behind all answers, and behind it nothing that
+    the session would then miss. Bounded by its caller, and shielded. Cancelled: the peer may see the connection break
+    instead.
     """
     if ended == Ended() or not conn.transport.upgraded or conn.outbox.abandoned:
         return  # nobody is there, or nobody that would understand a frame
-    last = b"" if ended.cut is None or conn.transport.close_sent else close_frame(ended.cut, ended.cut.reason)
+    last = conn.transport.last_words or (close_frame(ended.cut, ended.cut.reason) if ended.cut is not None else b"")
+    await conn.settled.wait()
     try:
         left = conn.outbox.farewell(last, drop=ended.cut is Close.TOO_SLOW)
         while left:

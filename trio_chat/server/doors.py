@@ -38,7 +38,9 @@ class Doors:
         """Serve one peer until it is gone; a bug ends here, with it. Cancelled: an upgraded one is told (4001)."""
         wire = wire_of(stream)
         try:
-            await self._requests(wire, peer_of(stream))
+            conn = await self._requests(wire, peer_of(stream))
+            if conn is not None:  # nothing of the request is held from here on
+                await run_connection(conn, self._broker, self._config, self._decode)
         except* (trio.BrokenResourceError, trio.ClosedResourceError):
             log.debug("a peer left")
         except* Exception:
@@ -47,8 +49,8 @@ class Doors:
             wire.close()
             await trio.aclose_forcefully(stream)  # does not wait, cancelled or not
 
-    async def _requests(self, wire: Wire, peer: Address) -> None:
-        """Answer requests until one is an upgrade, or the last."""
+    async def _requests(self, wire: Wire, peer: Address) -> Connection | None:
+        """Answer requests until one is an upgrade that is admitted, or the last. Cancelled: the broker knows."""
         connection = http.HttpConnection(wire)
         keep, first = True, True
         while keep:
@@ -58,11 +60,10 @@ class Doors:
                 if head is None:
                     if not connection.silent:
                         self._charge(peer)
-                    return
+                    return None
                 if head.path == "/ws":
                     client = self._forwarded.client(peer, head.headers.get("x-forwarded-for"))
-                    await self._upgrade(wire, client, connection, head)
-                    return
+                    return await self._upgrade(wire, client, connection, head)
                 draining, trouble = self._broker.state.draining, self._broker.trouble
                 not_ready = "draining" if draining else f"log: {trouble}" if trouble else None
                 status, body, headers = http.page(head, not_ready)
@@ -71,12 +72,13 @@ class Doors:
             except http.HttpError as error:
                 if isinstance(error, http.BadHead):
                     if connection.silent and not first:
-                        return  # it kept the connection, and had nothing more to ask
+                        return None  # it kept the connection, and had nothing more to ask
                     self._charge(client)
                 await connection.respond(error.status, f"{error.text}\n".encode(), *error.headers)
                 keep = False
             first = False
         await _linger(wire)
+        return None
 
     def _charge(self, address: Address) -> None:
         """A head that never got whole is an attempt of `address`."""
@@ -87,8 +89,8 @@ class Doors:
 
     async def _upgrade(
         self, wire: Wire, address: Address, http_connection: http.HttpConnection, head: http.Head
-    ) -> None:
-        """Ask the broker, then run the connection. Cancelled: the broker is told that it ended."""
+    ) -> Connection:
+        """Ask the broker, and upgrade. Cancelled: the broker is told that it ended."""
         response = http.accept_upgrade(head)
         modern = bool(head.tokens("sec-websocket-protocol"))
         ask = Admit(
@@ -110,7 +112,9 @@ class Doors:
         if isinstance(verdict, Refused):
             raise _refusal(verdict)
         log.debug("connection %d from %s", ask.conn, address)
-        await run_connection(conn, self._broker, self._config, self._decode, response)
+        if conn.ended is None:  # the broker may have cut it meanwhile
+            conn.transport.open(response)
+        return conn
 
     def _refuse_banned(self, ask: Admit) -> None:
         """Keep a flood from banned addresses away from the broker's inbox; a ticket it has to see itself."""

@@ -32,16 +32,13 @@ class PeerLeft(Exception):
 class Source(Protocol):
     """Where the odd frames come from, and their answers go to: the `Transport`."""
 
-    close_sent: bool
+    last_words: bytes  # a close frame, for the end
 
     async def piece(self) -> bytes:
         """The next bytes; empty at the end."""
 
     def queue(self, whole: bytes) -> None:
         """Send a frame."""
-
-    def send_last(self, frame: bytes) -> None:
-        """Send a close frame."""
 
 
 class OddFrames(trio.abc.Stream):
@@ -78,7 +75,7 @@ class OddFrames(trio.abc.Stream):
         if self._failure is not None:
             return self._failure
         code = closed.reason.code if closed.reason else None
-        if not self._source.close_sent and code in (Close.PROTOCOL_ERROR, Close.BAD_UTF8):
+        if not self._source.last_words and code in (Close.PROTOCOL_ERROR, Close.BAD_UTF8):
             return FrameError(Close(code))  # type: ignore[call-arg]  # mypy takes a look-up for a new member
         return PeerLeft(None if code == 1006 else code)
 
@@ -102,7 +99,7 @@ class OddFrames(trio.abc.Stream):
         if not self._opened.is_set():
             return  # its half of the handshake: the peer has had ours
         if data and data[0] == CLOSE_FRAME:
-            self._source.send_last(bytes(data))
+            self._source.last_words = bytes(data)
         else:
             self._source.queue(bytes(data))
 

@@ -62,7 +62,6 @@ class Outbox:
         self._max_frames, self._max_bytes = max_frames, max_bytes
         self._buffered = buffered
         self._queue: list[Frame] = []
-        self._missed: dict[str, int] = {}  # see `missed`
         self._queued = 0
         self._frames_free, self._bytes_free = max_frames, max_bytes  # of the queue
         self._writing: list[Frame] = []  # what the writer's chunk is made of
@@ -89,17 +88,10 @@ class Outbox:
         """Frames and bytes that a page of a replay may add to an outbox that is not half full."""
         return self._max_frames // 4, self._max_bytes // 4
 
-    @property
-    def missed(self) -> tuple[tuple[str, int], ...]:
-        """Of each room, the first `seq` that came behind the close frame."""
-        return tuple(self._missed.items())
-
     def put(self, frame: Frame) -> bool:
         """Add a frame. False where that is more than the peer may let wait: it is too slow."""
         # Called for each frame of each member: with a call in it for the limits, and sums, it took 1.7 times as long.
-        if self._ended:  # nobody is waiting for it any longer; but whoever comes back is to get it
-            if frame.seq:
-                self._missed.setdefault(frame.epoch, frame.seq)
+        if self._ended:  # nobody is waiting for it any longer
             return True
         queue = self._queue
         queue.append(frame)
@@ -160,10 +152,6 @@ class Outbox:
         self._buffered.bytes += now - self._accounted
         self._accounted = now
 
-    def end(self) -> None:
-        """A close frame was put in: RFC 6455 section 5.5.1 wants nothing behind it. What waits is still written."""
-        self._ended = True
-
     def farewell(self, last: bytes, *, drop: bool = False) -> memoryview:
         """Take no more after `last`; `drop` what was not begun. Returns what is to be written first, then `wrote`."""
         if drop:
@@ -204,7 +192,7 @@ class Outbox:
                 first[frame.epoch] = frame.seq
             elif frame.seq:
                 first[frame.epoch] = min(first[frame.epoch], frame.seq)
-        return tuple((self._missed | first).items())
+        return tuple(first.items())
 
     def close(self) -> None:
         """The connection is over: hold nothing for it."""

@@ -33,6 +33,9 @@ class Peer(Protocol):
     def cut(self, code: Close) -> None:
         """End the connection with `code`, very soon; never blocks."""
 
+    def settle(self) -> None:
+        """All that it is to get was delivered; never blocks."""
+
     def probe(self, alive: Callable[[], None]) -> None:
         """Ping it, and call `alive` at its next byte."""
 
@@ -65,10 +68,15 @@ class Peers:
         if peer is not None:
             self._touched.pop(peer.outbox, None)
 
+    def settle(self) -> None:
+        """Nothing more will be delivered to anybody."""
+        for peer in self._peers.values():
+            peer.settle()
+
     def send(self, conns: Iterable[ConnId], event: Event, epoch: str = "", seq: int = 0) -> None:
         """Encode once, frame once; per member only a reference is queued."""
         made = Frame(frame(encode(event)), epoch, seq)
-        peers, touched = self._peers, self._touched
+        peers, touched = self._peers, self._touched  # the loop runs once for each delivery
         for conn in conns:
             peer = peers.get(conn)
             if peer is not None:

@@ -68,7 +68,7 @@ class Transport:
         self._left: PeerLeft | None = None
         self._odd: OddFrames | None = None  # from the first odd frame on
         self.upgraded = False  # before that, what is written is HTTP
-        self.close_sent = False
+        self.last_words = b""  # the close frame that answers the peer's: nothing may follow it, so it is said last
         self._pauses = 0
         self.waited = False  # since `receive` was called last: the other tasks had their turn
         self.last_byte = trio.current_time()
@@ -165,7 +165,7 @@ class Transport:
         elif frame.opcode == CLOSE:
             code = int.from_bytes(frame.payload[:2], "big") if frame.payload else NO_CODE
             self._left = PeerLeft(code)
-            self.send_last(close_echo(frame.payload))
+            self.last_words = close_echo(frame.payload)
 
     async def _fill(self) -> bool:
         """Read more bytes; False at the end of the stream. Cancelled: nothing is lost."""
@@ -226,12 +226,6 @@ class Transport:
         if not self._outbox.put(Frame(whole)):
             self._slow()
         self._outbox.flush()
-
-    def send_last(self, frame: bytes) -> None:
-        """Put a close frame into the outbox; nothing follows it. Never blocks."""
-        self.close_sent = True
-        self.queue(frame)
-        self._outbox.end()
 
     def close(self) -> None:
         """The connection is over: hold nothing for it."""
