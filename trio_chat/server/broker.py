@@ -58,7 +58,7 @@ from trio_chat.server.peers import Peer, Peers
 from trio_chat.server.reads import Reads
 
 log = logging.getLogger(__name__)
-INBOX = 256  # what so many connections sent may wait; a full inbox pauses the readers, and TCP the senders
+INBOX = 1024  # what so many connections sent may wait; a full inbox pauses the readers, and TCP the senders
 ADMISSIONS = 512  # upgrade requests that may wait; one more is answered 503
 COMMANDS_A_TURN = 256  # about: few enough that what they deliver fits an outbox, and that a turn stays short
 ADMISSIONS_A_TURN = 64  # so that a storm of connections leaves the chat its time
