@@ -6,6 +6,8 @@ import logging
 import os
 import shutil
 import signal
+import sqlite3
+import struct
 import subprocess
 import sys
 from contextlib import closing
@@ -15,6 +17,7 @@ import pytest
 
 from tests.log.faults import upkeep
 from tests.log.kinds import NOW, FileKind, append, later, read, seqs
+from trio_chat.cli import main
 from trio_chat.core.effects import Committed, Failed
 from trio_chat.log import LogError
 
@@ -115,6 +118,34 @@ def test_a_log_whose_wal_is_gone_after_a_kill_is_not_trusted(path: Path, caplog:
     assert "was not closed well, and its -wal is gone: it may have lost its end; all rooms get" in caplog.text
     with closing(FileKind(path)) as log:
         assert log.restored.trusted
+
+
+def half_checkpointed(path: Path) -> None:
+    """Bring the first page of the -wal into the file, and no other: a kill in the middle of a checkpoint.
+
+    SQLite's "WAL-mode File Format": a header of 32 bytes, then frames of 24 bytes (the page's number first) and a page.
+    """
+    data = wal(path).read_bytes()
+    (size,) = struct.unpack_from(">I", data, 8)
+    frames = range(32, len(data), 24 + size)
+    newest = max(at for at in frames if struct.unpack_from(">I", data, at) == (1,))
+    with path.open("r+b") as file:
+        file.write(data[newest + 24 : newest + 24 + size])
+
+
+def test_a_kill_in_the_middle_of_a_checkpoint_is_no_damage(path: Path) -> None:
+    """The file alone is malformed: its first page knows of pages that are only in its -wal. The tools see it, too."""
+    killed(path, "log = FileKind(path)", "for n in range(200): append(log, str(n) * 300)")
+    half_checkpointed(path)
+    alone = sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)
+    with pytest.raises(sqlite3.DatabaseError, match="malformed"):
+        alone.execute("SELECT count(*) FROM entries").fetchone()
+    alone.close()
+
+    assert main(["log", "check", str(path)]) == 0
+    with closing(FileKind(path)) as log:
+        assert log.restored.trusted
+        assert entries(log) == 200
 
 
 def test_a_wal_beside_an_empty_file(path: Path) -> None:

@@ -80,17 +80,17 @@ class Decoder:
         except ValueError:  # bad UTF-8 in a field that the head had skipped
             return _bad(ErrorCode.BAD_JSON, None, answer_to)
         content = getattr(command, "content", None)
-        if content is not None and (len(content) > self._chars or self._oversized(content)):
+        if content is not None and (
+            len(content) > self._chars
+            # Only what may be too long is encoded: a code point takes six bytes at most, as an escape.
+            or (6 * len(content) + 2 > self._bytes and json_size(content) > self._bytes)
+        ):
             return _bad(
                 ErrorCode.TOO_LARGE,
                 f"content must be at most {self._chars} characters, and {self._bytes} bytes as JSON",
                 answer_to,
             )
         return command
-
-    def _oversized(self, content: str) -> bool:
-        """Encode only what may be too long: a code point takes six bytes at most, as an escape."""
-        return 6 * len(content) + 2 > self._bytes and json_size(content) > self._bytes
 
 
 def _bad(code: ErrorCode, content: str | None = None, answer_to: CommandId | None = None) -> Bad:

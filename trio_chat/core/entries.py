@@ -45,7 +45,7 @@ def _message(entry: Entry, when: str) -> Posted:
         timestamp=when,
         seq=entry.seq,
         reply_to=draft.reply_to,
-        edited=_edited(entry),
+        edited=None if entry.edited is None else timestamp(entry.edited),
         reactions=_reactions(entry),
     )
 
@@ -61,7 +61,7 @@ def _private(entry: Entry, when: str) -> PrivatePosted:
         seq=entry.seq,
         epoch=entry.epoch,
         reply_to=draft.reply_to,
-        edited=_edited(entry),
+        edited=None if entry.edited is None else timestamp(entry.edited),
         reactions=_reactions(entry),
     )
 
@@ -85,9 +85,7 @@ def _of(draft: Draft) -> int:
     return draft.of
 
 
-def _edited(entry: Entry) -> str | None:
-    return None if entry.edited is None else timestamp(entry.edited)
-
-
 def _reactions(entry: Entry) -> dict[str, object] | None:
-    return {one.emoji: {"count": one.count, "users": list(one.users)} for one in entry.reactions} or None
+    if not entry.reactions:
+        return None
+    return {one.emoji: {"count": one.count, "users": list(one.users)} for one in entry.reactions}

@@ -85,27 +85,27 @@ class _RoomLog:
         return self.entries.pop(first)
 
     def known(self, request: Append, now: Now) -> Duplicate | KeyReused | None:
-        """What a key says to the request, if it was used."""
-        if request.key is None:
-            return None
+        """What its key says to the request, if it was used."""
+        assert request.key is not None
         seq, said, until = self.keys.get((request.draft.author, request.key), (0, b"", now.mono))
         if until <= now.mono:
             return None
         return Duplicate(request, seq) if said == digest(request.draft) else KeyReused(request)
 
-    def remember(self, request: Append, seq: int, now: Now, until: float) -> None:
-        """Remember the key of a request that was committed, and forget old ones."""
+    def forget_keys(self, now: Now) -> None:
+        """Forget old keys, two a time: faster than they come, and never a pause."""
         for key in [key for key, (_, _, ends) in islice(self.keys.items(), 2) if ends <= now.mono]:
-            del self.keys[key]  # two a time: faster than they come, and never a pause
-        if request.key is not None:
-            self.keys.pop((request.draft.author, request.key), None)  # its new place is the last
-            self.keys[request.draft.author, request.key] = seq, digest(request.draft), until
+            del self.keys[key]
+
+    def remember(self, request: Append, seq: int, until: float) -> None:
+        """Remember the key of a request that was committed."""
+        assert request.key is not None
+        self.keys.pop((request.draft.author, request.key), None)  # its new place is the last
+        self.keys[request.draft.author, request.key] = seq, digest(request.draft), until
 
     def refused(self, request: Append) -> Duplicate | Rejected | None:
-        """What the entry that the request refers to says to it, if it is not to be committed."""
+        """What the entry that an edit, a delete or a reaction is of says to it, if it is not to be committed."""
         draft = request.draft
-        if draft.kind not in ("edit", "delete", "react"):
-            return None
         target = self.entries.get(draft.of or 0)
         kinds = ("message", "private", "edit") if draft.kind == "delete" else ("message", "private")
         if target is None or target.erased or target.draft.kind not in kinds or (target.draft.of or 0) >= self.first:
@@ -121,8 +121,7 @@ class _RoomLog:
     def change(self, entry: Entry) -> int:
         """Do to the entry `of` what `entry`, which was just added, says; returns by how many bytes it grew."""
         draft = entry.draft
-        if draft.of is None or draft.kind not in ("edit", "delete", "react"):
-            return 0
+        assert draft.of is not None
         target = self.entries[draft.of]
         if draft.kind == "delete":
             return self.erase(target, draft.size)
@@ -208,14 +207,24 @@ class MemoryLog:
         await trio.sleep_forever()
 
     def _append(self, room: _RoomLog, request: Append, now: Now) -> Answer:
-        if request.draft.of is not None:  # what it refers to must be held still
+        refers, keyed = request.draft.kind in ("edit", "delete", "react"), request.key is not None
+        refusal: Duplicate | KeyReused | Rejected | None = None
+        if refers:  # what it refers to must be held still
             self._trim(room, now.wall)
-        refusal = room.known(request, now) or room.refused(request)
+        if keyed:
+            refusal = room.known(request, now)
+        if refers and refusal is None:
+            refusal = room.refused(request)
         if refusal is not None:
             return refusal
         entry = room.add(request.draft)
-        self.bytes += request.draft.size + room.change(entry)
-        room.remember(request, entry.seq, now, now.mono + self._config.dedupe_window)
+        self.bytes += request.draft.size
+        if refers:
+            self.bytes += room.change(entry)
+        if room.keys:
+            room.forget_keys(now)
+        if keyed:
+            room.remember(request, entry.seq, now.mono + self._config.dedupe_window)
         self._trim(room, now.wall)
         return Committed(request, entry, room.first)
 

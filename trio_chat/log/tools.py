@@ -156,7 +156,10 @@ def _look_beside(path: Path) -> None:
     if not known or holder(path) is not None or not wal.exists() or not wal.stat().st_size:
         return
     with closing(_connect(path, lies=True)) as db:  # as if there were no -wal
-        row = db.execute("SELECT value FROM meta WHERE key = 'generation'").fetchone()
+        try:
+            row = db.execute("SELECT value FROM meta WHERE key = 'generation'").fetchone()
+        except DAMAGED:
+            return  # a process was killed while it brought the -wal into the file: see `opening`
     if row is None or row[0] not in known:
         raise ToolError(f"{wal} is not of this {path.name}; SQLite would mix them up: move it away")
 
