@@ -9,7 +9,7 @@
              ├─ reader
              ├─ writer
              ├─ heartbeat
-             └─ trio-websocket's own reader, for all that is no plain frame
+             └─ trio-websocket's own reader, from the first frame on that is no plain one
 
 To end: stop accepting, drain the connections under one deadline, cancel what is left, then broker and log; and then
 tell the log what the last connections were sent, and close it.
@@ -84,8 +84,13 @@ async def serve(
             finally:
                 broker.settle()
     finally:
-        for one in listeners:
-            await trio.aclose_forcefully(one)
+        await _close(listeners)  # where it never came to accepting
+
+
+async def _close(listeners: Sequence[trio.abc.Listener[trio.abc.Stream]]) -> None:
+    """Listen no more; twice is as good as once. Does not wait, cancelled or not."""
+    for one in listeners:
+        await trio.aclose_forcefully(one)
 
 
 @asynccontextmanager
@@ -136,8 +141,7 @@ async def _accept(
             await (trio.Event() if stop is None else stop).wait()
             await _drain(broker, config.listen.drain_seconds)
         finally:
-            for one in listeners:
-                await trio.aclose_forcefully(one)
+            await _close(listeners)  # before the farewells: who comes now is refused, and need not wait for that
         connections.cancel_scope.cancel()
 
 
