@@ -343,7 +343,7 @@ async def house(**options: Any) -> AsyncIterator[House]:
 def stop_turns(monkeypatch: pytest.MonkeyPatch, server: House) -> None:
     """The broker takes no more turns, until `monkeypatch.undo()` and a `ring`."""
     monkeypatch.setattr(server.broker, "_turn", lambda now: False)
-    monkeypatch.setattr(server.broker, "_due", lambda: math.inf)
+    monkeypatch.setattr(server.broker, "_due", math.inf)
 
 
 async def took(work: Callable[[], Awaitable[Result]]) -> tuple[float, Result]:

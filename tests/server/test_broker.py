@@ -191,7 +191,7 @@ async def test_what_is_urgent_waits_for_no_inbox(desk: Desk) -> None:
 async def test_a_busy_connection_does_not_starve_the_others(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of 20,000 commands that are there it hands over a segment at a time; each of the others waits for a few of those."""
+    """Of 20,000 commands that are there a segment is handed over at a time; the others wait for few of those."""
     async with house(messages_burst=1_000_000, frames_per_second=1_000_000, ping_interval=1000) as server:
         busy = await server.join("busy")
         taken: list[int] = []

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 Key: TypeAlias = int | tuple[str, str]
 
-REQUESTS = 4096  # that may wait; a batch is all that waits, 0.1 s of work at most
+REQUESTS = 8192  # that may wait; a batch is all that waits, 0.3 s of work at most
 REQUEST_BYTES = 64 * 1024 * 1024  # of all entries that wait, and of all pages that were asked for
 SEARCHES = 64  # that may wait
 GROUP = 1.0  # seconds that upkeep waits for more to do: a hundred entries are indexed as cheaply as five alone
