@@ -65,6 +65,11 @@ class FrameScanner:
             self._at = 0
 
     @property
+    def waiting(self) -> bool:
+        """Whether there are bytes that were not taken."""
+        return self._at < len(self._buffer)
+
+    @property
     def held(self) -> int:
         """Bytes of an unfinished message or frame, here and at wsproto."""
         return len(self._buffer) - self._at + self._size

@@ -103,23 +103,28 @@ class Outbox:
 
     def flush(self) -> None:
         """Write all that waits, if nothing earlier is still being written. Never blocks, never raises."""
-        if not self._queue:
+        # Called once a turn for each member: nearly always all of it goes out, and nothing needs to be noted then.
+        queue = self._queue
+        if not queue:
             return
         if self._left:
             self._account()
             return
-        chunk = self._take()
+        chunk = _joined(queue)
         try:
             written = self._wire.try_send(chunk)
         except trio.BrokenResourceError:
             written = 0  # the writer, and the reader, find out by themselves and end the connection
+        self._queued = 0
         if written == len(chunk):
-            self._writing = []
-        else:
-            self._writes(memoryview(chunk)[written:])
-            self._chunks.send_nowait(self._left)
-        if self._accounted or self._left:
-            self._account()
+            queue.clear()
+            if self._accounted:
+                self._account()
+            return
+        self._writing, self._queue = queue, []
+        self._writes(memoryview(chunk)[written:])
+        self._chunks.send_nowait(self._left)
+        self._account()
 
     def _writes(self, left: memoryview) -> None:
         """`left` is what the writer still has to write; the rest of the limits is the queue's."""
@@ -130,9 +135,8 @@ class Outbox:
         self._bytes_free = self._max_bytes - len(left)
 
     def _take(self) -> bytes:
-        queue = self._queue
-        self._writing, self._queue, self._queued = queue, [], 0
-        return queue[0].data if len(queue) == 1 else b"".join([frame.data for frame in queue])
+        self._writing, self._queue, self._queued = self._queue, [], 0
+        return _joined(self._writing)
 
     def wrote(self, count: int) -> memoryview:
         """The writer wrote `count` more bytes. Returns what it is to write next; empty: it may rest."""
@@ -200,3 +204,7 @@ class Outbox:
         self._queue, self._writing, self._left, self._queued = [], [], memoryview(b""), 0
         self._account()
         self._chunks.close()
+
+
+def _joined(frames: list[Frame]) -> bytes:
+    return frames[0].data if len(frames) == 1 else b"".join([frame.data for frame in frames])

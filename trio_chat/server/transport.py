@@ -117,18 +117,17 @@ class Transport:
         while not messages:
             if self._left is not None:
                 raise self._left
-            frames = self._scanner.take(await self._allowed())
-            self._budget.spend(len(frames))
-            if frames:
+            if self._scanner.waiting and (frames := self._scanner.take(await self._allowed())):
+                self._budget.spend(len(frames))
                 self.unfinished_since = None
-            for one in frames:
-                if isinstance(one, str):
-                    messages.append(one)
-                else:
-                    self._control(one)
-            if not frames and not self._scanner.plain:
+                for one in frames:
+                    if isinstance(one, str):
+                        messages.append(one)
+                    else:
+                        self._control(one)
+            elif not self._scanner.plain:
                 break
-            if not frames and not await self._fill():
+            elif not await self._fill():
                 self._left = PeerLeft(None)
         return messages
 
