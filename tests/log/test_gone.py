@@ -18,7 +18,7 @@ import pytest
 from tests.log.faults import upkeep
 from tests.log.kinds import NOW, FileKind, append, later, read, seqs
 from trio_chat.cli import main
-from trio_chat.core.effects import Committed, Failed
+from trio_chat.core.effects import Committed, Failed, Read
 from trio_chat.log import LogError
 
 MOVED = "the file was moved or deleted"
@@ -198,6 +198,58 @@ def test_a_file_that_was_cut_short_takes_no_more_until_it_is_whole(path: Path) -
         assert isinstance(append(log, now=later(4)), Committed)
         assert log.store.trouble is None
         assert seqs(read(log)) == [1, 2, 3]
+
+
+def test_a_file_that_grew_a_moment_before_it_was_cut_short(path: Path) -> None:
+    """How large it must be is known from each commit, not only from when it was looked at."""
+    with closing(FileKind(path)) as log:
+        append(log)
+        for _ in range(120):
+            append(log, "x" * 40_000, now=later(0.5))
+        size = path.stat().st_size
+        assert size > 500_000
+        whole = path.read_bytes()
+        os.truncate(path, size // 2)
+        assert isinstance(append(log, now=later(2)), Failed)
+        assert log.store.trouble == "the file was cut short"
+        path.write_bytes(whole)
+
+
+@pytest.mark.parametrize("size", [0, 4096, 8192])
+def test_what_was_read_while_it_was_cut_short_is_read_again(path: Path, size: int) -> None:
+    with closing(FileKind(path)) as log:
+        append(log, "x" * 10_000)
+        log.store._db.checkpoint(1000)
+        append(log, now=later(1))
+        whole = path.read_bytes()
+        os.truncate(path, size)
+        append(log, now=later(3))
+        log.store.perform([(Read("lobby", "e", 1, 50, 10**6), later(3.5))])
+        with path.open("r+b") as file:
+            file.write(whole)
+        assert isinstance(append(log, now=later(5)), Committed)
+        assert seqs(read(log, now=later(5))) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("size", [0, 4096, 8192])
+def test_a_stop_writes_nothing_over_a_hole(path: Path, size: int, caplog: pytest.LogCaptureFixture) -> None:
+    """What is in the -wal is needed to mend it; the next start refuses it until then."""
+    log = FileKind(path)
+    append(log, "x" * 10_000)
+    log.store._db.checkpoint(1000)
+    append(log, now=later(1))
+    whole, journal = path.read_bytes(), wal(path).read_bytes()
+    os.truncate(path, size)
+    log.close()
+    assert "log: not closed, but left as it is: the file was cut short" in caplog.text
+    assert path.stat().st_size == size
+    assert wal(path).read_bytes() == journal
+    with pytest.raises(LogError):
+        FileKind(path)
+    path.write_bytes(whole)
+    with closing(FileKind(path)) as log:
+        assert log.restored.trusted
+        assert seqs(read(log)) == [1, 2]
 
 
 def test_another_file_in_its_place_is_seen_by_upkeep(path: Path) -> None:

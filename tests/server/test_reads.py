@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import trio
 
-from trio_chat.core.effects import Read
+from trio_chat.core.effects import Read, Search
 from trio_chat.server.outbox import Buffered, Frame, Outbox
-from trio_chat.server.reads import HISTORIES, IN_FLIGHT, Reads
+from trio_chat.server.reads import COMMANDS, IN_FLIGHT, Reads
 
 from .harness import OneWay
 
@@ -30,6 +30,10 @@ def replay(conn: int, room: str = "general") -> Read:
 
 def history(conn: int, number: int = 0) -> Read:
     return Read("general", "x", conn, 50, 1_000_000, history=True, answer_to=number)
+
+
+def search(conn: int) -> Search:
+    return Search((), ("word",), 50, 1_000_000, conn)
 
 
 class Bell:
@@ -61,7 +65,7 @@ def test_a_connection_has_one_page_on_its_way(reads: Reads) -> None:
         (request,) = reads.take()
         assert reads.take() == []
         found.append(request.answer_to)
-        reads.answered(1)
+        reads.answered(request)
     assert found == [0, 1, 2]
 
 
@@ -70,7 +74,7 @@ def test_all_together_have_few_pages_on_their_way(reads: Reads) -> None:
         reads.ask(history(conn), outbox())
     assert [request.conn for request in reads.take()] == list(range(IN_FLIGHT))
     assert not reads.more
-    reads.answered(3)
+    reads.answered(history(3))
     assert reads.more
     assert [request.conn for request in reads.take()] == [IN_FLIGHT]
 
@@ -82,7 +86,7 @@ def test_who_asks_for_much_stands_behind_who_asks_for_little(reads: Reads) -> No
             reads.ask(history(conn), boxes[conn])
     reads.take()
     reads.ask(history(IN_FLIGHT), boxes[IN_FLIGHT])
-    reads.answered(0)
+    reads.answered(history(0))
     assert [request.conn for request in reads.take()] == [IN_FLIGHT]
 
 
@@ -100,7 +104,7 @@ def test_nothing_is_read_for_an_outbox_that_is_half_full(reads: Reads, bell: Bel
     box.wrote(20_000)
     assert bell.rung == 1
     assert reads.more
-    assert [request.history for request in reads.take()] == [False]
+    assert [request.conn for request in reads.take()] == [1]
 
 
 def test_a_page_of_a_replay_is_no_larger_than_there_is_room_for(reads: Reads) -> None:
@@ -108,6 +112,8 @@ def test_a_page_of_a_replay_is_no_larger_than_there_is_room_for(reads: Reads) ->
     reads.ask(replay(1), outbox())
     reads.ask(history(2), outbox())
     one, other = reads.take()
+    assert isinstance(one, Read)
+    assert isinstance(other, Read)
     assert (one.limit, one.max_bytes) == (4, 8192)
     assert (other.limit, other.max_bytes) == (50, 1_000_000)
 
@@ -115,16 +121,16 @@ def test_a_page_of_a_replay_is_no_larger_than_there_is_room_for(reads: Reads) ->
 def test_histories_that_wait_are_bounded(reads: Reads) -> None:
     """Replays need not be: there is one for each room at most."""
     box = outbox()
-    for number in range(2 * HISTORIES):
+    for number in range(2 * COMMANDS):
         assert reads.ask(replay(1, f"room {number}"), box)
-    for number in range(HISTORIES):
+    for number in range(COMMANDS):
         assert reads.ask(history(1, number), box)
     assert not reads.ask(history(1), box)
     assert reads.ask(replay(1), box)
     assert reads.ask(history(2), outbox()), "another's line"
-    for _ in range(2 * HISTORIES + 2):
-        reads.take()
-        reads.answered(1)
+    for _ in range(2 * COMMANDS + 2):
+        for request in reads.take():
+            reads.answered(request)
     assert reads.ask(history(1), box), "one was answered"
 
 
@@ -146,5 +152,22 @@ def test_who_is_gone_is_forgotten(reads: Reads, bell: Bell) -> None:
     for conn in range(10, 10 + IN_FLIGHT):
         reads.ask(history(conn), outbox())
     assert len(reads.take()) == IN_FLIGHT - 1
-    reads.answered(1)
+    reads.answered(history(1))
     assert len(reads.take()) == 1
+
+
+def test_a_search_waits_as_a_page_does_and_takes_no_page_s_place(reads: Reads) -> None:
+    """A search may take seconds: those who only read must not wait for that."""
+    box = outbox()
+    reads.ask(search(1), box)
+    reads.ask(history(1), box)
+    for conn in range(2, IN_FLIGHT + 2):
+        reads.ask(search(conn), outbox())
+    assert len(reads.take()) == IN_FLIGHT + 1
+    reads.ask(history(99), outbox())
+    assert [request.conn for request in reads.take()] == [99]
+    reads.answered(search(1))
+    assert [type(request) for request in reads.take()] == [Read]
+    for number in range(COMMANDS):
+        assert reads.ask(search(1) if number % 2 else history(1), box)
+    assert not reads.ask(search(1), box)

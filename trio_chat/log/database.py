@@ -116,6 +116,10 @@ class Database:
             self._connection.close()
             self._connection = self._connect()
 
+    def forget_pages(self) -> None:
+        """Read from the file again what is in the cache; what is in a transaction stays."""
+        self.execute("PRAGMA shrink_memory")
+
     def nothing_in_wal(self) -> bool:
         """Whether all that is committed is in the file itself."""
         wal = self._path.with_name(f"{self._path.name}-wal")

@@ -32,7 +32,7 @@ def scrub(db: Database, file: int, page: int, seconds: float) -> int | None:
 
     Returns one more than the last page where all is done.
     """
-    db.execute("PRAGMA shrink_memory")  # else a page in the cache, with its gap, would be written again
+    db.forget_pages()  # else a page in the cache, with its gap, would be written again
     if not db.checkpoint(0):  # a search may take seconds, and what is to be committed would wait for it
         return None
     db.begin()  # nobody writes meanwhile, and with an empty -wal the file is what counts

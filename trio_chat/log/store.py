@@ -157,6 +157,8 @@ class Store:
         changes = dict(self._owed)
         answers: list[Answer] = []
         erasing = bool(self._forgets)
+        if self.trouble is not None:
+            self._db.forget_pages()  # they may have been read where the file had a hole
         self._db.begin()
         if self.trouble is not None:  # something must be written, to see whether it can be
             self._db.execute("UPDATE meta SET value = value + 1 WHERE key = 'tries'")
@@ -181,6 +183,7 @@ class Store:
         self._spans.save()
         kept.write(self._db, changes)
         self._db.commit()
+        self._watch.grown()
         self._tidy.notice(self._spans.committed())
         if erasing:
             self._tidy.erased()
@@ -267,7 +270,9 @@ class Store:
         if self.trouble is not None or now.mono < self._tidy_at:
             return False
         try:
-            return self._anyway(partial(work, now))
+            more = self._anyway(partial(work, now))
+            self._watch.grown()
+            return more
         except Exception as error:  # upkeep can wait; what is wrong is seen by what is asked, too
             self._undo()
             self._tidy_at = now.mono + TIDY_RETRY
@@ -277,6 +282,16 @@ class Store:
     def close(self) -> None:
         """Close the file; all that `perform` took is committed, if it can be."""
         clean = False
+        try:
+            self._watch.look()
+        except GoneError as error:
+            if self._watch.cut_short:  # nothing is to be written over a hole, and the -wal is needed to mend it
+                log.warning("log: not closed, but left as it is: %s", error)
+                self._opened.db.close()  # not the last, and the last only reads: neither touches the file
+                self._finder.close()
+                os.close(self._opened.file)
+                self._opened.lock.release()
+                return
         try:
             self._finder.close()  # nobody reads any more: all can be brought into the file
             self._commit(())

@@ -108,7 +108,7 @@ class Broker:
             Deliver: self._deliver,
             Reply: self._reply,
             Append: self._submit,
-            Search: self._submit,
+            Search: self._read,
             Read: self._read,
             Cut: self._cut,
             Probe: self._probe,
@@ -273,8 +273,8 @@ class Broker:
         return True
 
     def _take_answer(self, answer: Answer) -> None:
-        if isinstance(answer.request, Read):
-            self._reads.answered(answer.request.conn)
+        if isinstance(answer.request, Read | Search):
+            self._reads.answered(answer.request)
         self._apply(answer)
 
     def _end(self, gone: Ending | Disconnected) -> None:
@@ -355,8 +355,8 @@ class Broker:
         if answer is not None:
             self._take_answer(answer)
 
-    def _read(self, request: Read) -> None:
-        """Each page waits until the outbox of its connection has room."""
+    def _read(self, request: Read | Search) -> None:
+        """Each answer waits until the outbox of its connection has room for it."""
         peer = self._peers.get(request.conn)
         if peer is not None and not self._reads.ask(request, peer.outbox):
             self._apply(Failed(request, HISTORY_RETRY))

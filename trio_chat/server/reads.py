@@ -1,7 +1,8 @@
-"""Reads of the log that wait for room: no page is fetched that nobody has room for (promises 3 and 6).
+"""What the log is asked for and waits for room: nothing is fetched that nobody has room for (promises 3 and 6).
 
-A connection has one page on its way at a time, and all connections together `IN_FLIGHT`: so what waits in memory is
-bounded, whoever asks for how much, and a post waits for `IN_FLIGHT` pages at most.
+A connection has one page, or one search, on its way at a time, and all connections together have `IN_FLIGHT` pages: so
+what waits in memory is bounded, whoever asks for how much, and a post waits for `IN_FLIGHT` pages at most. Searches
+have a queue of their own in the log, which is bounded there.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from functools import partial
 
 import attrs
 
-from trio_chat.core.effects import ConnId, Read
+from trio_chat.core.effects import ConnId, Read, Search
 from trio_chat.server.outbox import Outbox
 
 IN_FLIGHT = 16  # pages, of at most `max_message_bytes` each, that the log was asked for and that did not come yet
-HISTORIES = 64  # `history` commands of one connection that may wait; replays are one for each of its rooms
+COMMANDS = 64  # `history` and `search` of one connection that may wait; replays are one for each of its rooms
 
 
 @attrs.define(eq=False)
@@ -24,8 +25,8 @@ class _Reader:
     """A connection that waits for pages."""
 
     outbox: Outbox
-    waiting: deque[Read] = attrs.field(factory=deque)
-    histories: int = 0  # of those that wait
+    waiting: deque[Read | Search] = attrs.field(factory=deque)
+    commands: int = 0  # of those that wait
 
 
 class Reads:
@@ -34,7 +35,8 @@ class Reads:
     def __init__(self, ring: Callable[[], None]) -> None:
         self._ring = ring
         self._readers: dict[ConnId, _Reader] = {}
-        self._asked: dict[ConnId, None] = {}  # their page is on its way; they may be gone meanwhile
+        self._asked: dict[ConnId, None] = {}  # their answer is on its way; they may be gone meanwhile
+        self._pages = 0  # of those
         self._ready: dict[ConnId, None] = {}  # to be looked at, who waited longest first
 
     def __bool__(self) -> bool:
@@ -44,25 +46,26 @@ class Reads:
     @property
     def more(self) -> bool:
         """Whether `take` would return something, as far as is known without a look at the outboxes."""
-        return bool(self._ready) and len(self._asked) < IN_FLIGHT
+        return bool(self._ready) and self._pages < IN_FLIGHT
 
-    def ask(self, request: Read, outbox: Outbox) -> bool:
-        """Put a read in its connection's line. False: too many wait there already."""
+    def ask(self, request: Read | Search, outbox: Outbox) -> bool:
+        """Put a request in its connection's line. False: too many wait there already."""
         conn = request.conn
         reader = self._readers.get(conn)
         if reader is None:
             reader = self._readers[conn] = _Reader(outbox)
-        if request.history and reader.histories >= HISTORIES:
+        is_command = _is_command(request)
+        if is_command and reader.commands >= COMMANDS:
             return False
-        reader.histories += request.history
+        reader.commands += is_command
         reader.waiting.append(request)
         if len(reader.waiting) == 1 and conn not in self._asked:
             self._ready[conn] = None
         return True
 
-    def take(self) -> list[Read]:
-        """What is to be read now; each is to be told to `answered`. Who has no room comes back when there is."""
-        found: list[Read] = []
+    def take(self) -> list[Read | Search]:
+        """What is to be asked now; each is to be told to `answered`. Who has no room comes back when there is."""
+        found: list[Read | Search] = []
         while self.more:
             conn = next(iter(self._ready))
             del self._ready[conn]
@@ -72,13 +75,22 @@ class Reads:
                 continue
             self._asked[conn] = None
             request = reader.waiting.popleft()
-            reader.histories -= request.history
-            found.append(request if request.history else _fitting(request, reader.outbox))
+            if isinstance(request, Read):
+                self._pages += 1
+            if _is_command(request):
+                reader.commands -= 1
+                found.append(request)
+            else:
+                assert isinstance(request, Read)
+                found.append(_fitting(request, reader.outbox))
         return found
 
-    def answered(self, conn: ConnId) -> None:
-        """The page of `conn` is there, or never will be."""
+    def answered(self, request: Read | Search) -> None:
+        """What was asked is there, or never will be."""
+        conn = request.conn
         del self._asked[conn]
+        if isinstance(request, Read):
+            self._pages -= 1
         reader = self._readers.get(conn)
         if reader is None:
             return
@@ -96,6 +108,11 @@ class Reads:
         if conn in self._readers:
             self._ready[conn] = None
             self._ring()
+
+
+def _is_command(request: Read | Search) -> bool:
+    """Whether somebody asked for it, rather than a replay."""
+    return isinstance(request, Search) or request.history
 
 
 def _fitting(request: Read, outbox: Outbox) -> Read:
