@@ -1,7 +1,7 @@
 """Autobahn's test suite, as `kosoku` runs it, against our transport: `python -m tests.conformance.run`.
 
-Not asked are its cases 12.* and 13.*, which are about compression: the server offers none. It is a matter of seconds,
-and ends within half an hour whatever the server does.
+Not asked are its cases 12.* and 13.*, which are about compression: the server offers none. All the others take seconds,
+and half an hour at most, whatever the server does.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import IO
 import attrs
 import kosoku
 
-from tests.benchmarks.servers import ROOT, port_of, stop
+from tests.benchmarks.servers import ROOT, BenchmarkError, port_of, stop
 
 GROUPS = {
     "1": "framing",
@@ -42,7 +42,10 @@ ROW = "{:<30}{:>7}{:>8}{:>12}{:>15}{:>8}{:>9}"
 
 
 class NoSuchCase(Exception):
-    """The suite has no case of this name, and none that begins with it."""
+    """The suite has no case of this name, and none that begins with it; `str()` says so."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no case {name}")
 
 
 @attrs.frozen
@@ -150,7 +153,6 @@ async def run(names: list[str]) -> Outcome:
             outcome.seconds[group_of(name)] = outcome.seconds.get(group_of(name), 0.0) + seconds
             failed = sum(not verdict.passed for verdict in verdicts)
             print(f"{name}: {len(verdicts)} cases, {failed} failed, {seconds:.1f} s", file=sys.stderr, flush=True)
-        # The end is in it, too: what is still running when the server is stopped must end without a bug.
         outcome.complaints = os.pread(output.fileno(), 65_536, greeting).decode(errors="replace").strip()
     return outcome
 
@@ -190,18 +192,18 @@ def arguments() -> argparse.Namespace:
         prog="python -m tests.conformance.run", description=(__doc__ or "").partition("\n")[0]
     )
     parser.add_argument("cases", nargs="*", type=case_name, metavar="CASE", help="only these: 1.1.2, or all of 6.4")
-    parser.add_argument("--short", action="store_true", help=f"all but {LARGE}.*, which send megabytes: for CI")
+    parser.add_argument("--short", action="store_true", help=f"where no CASE is named: all but {LARGE}.*, for CI")
     return parser.parse_args()
 
 
 def main() -> None:
-    """Run, print the table; exit 1 where a case failed, or a name is none."""
+    """Run, print the table; exit 1 where a case failed, a name is none, or the server had a bug."""
     options = arguments()
-    names = [name for name in options.cases or GROUPS if not (options.short and group_of(name) == LARGE)]
+    names = options.cases or [group for group in GROUPS if not (options.short and group == LARGE)]
     try:
         outcome = asyncio.run(run(names))
-    except NoSuchCase as error:
-        sys.exit(f"there is no case {error}")
+    except (NoSuchCase, BenchmarkError) as error:
+        sys.exit(str(error))
     print(f"kosoku {version('kosoku')}")
     print(table(outcome))
     if not outcome.passed:

@@ -22,7 +22,7 @@ from tests.server.harness import (
     text,
 )
 
-from .echo import serve
+from .echo import LARGEST, serve
 
 BOUND = 10.0  # seconds for a test: what takes longer never comes
 
@@ -83,7 +83,14 @@ async def test_a_close_is_echoed_behind_what_was_said(code: int | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("odd", "code"), [(text(b"\xff"), 1007), (frame(3), 1002), (frame(TEXT, width=8), 1002), (close(1005), 1002)]
+    ("odd", "code"),
+    [
+        (text(b"\xff"), 1007),
+        (frame(3), 1002),
+        (frame(TEXT, width=8), 1002),
+        (close(1005), 1002),
+        (b"\x81\xff" + (LARGEST + 1).to_bytes(8, "big"), 1009),
+    ],
 )
 async def test_whoever_breaks_a_rule_is_told_which_behind_the_last_echo(odd: bytes, code: int) -> None:
     async with knocking() as peer:

@@ -270,6 +270,11 @@ def _file(path: Path, data: bytes) -> Path:
 # --- Cut short, and without room -------------------------------------------------------------------------------------
 
 
+def heed_ctrl_c() -> None:
+    """A shell lets what it starts in the background ignore it, and that is inherited."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_import_that_is_stopped_leaves_nothing(number: signal.Signals, log: Path, tmp_path: Path) -> None:
     lines = does("export", log)
@@ -277,7 +282,11 @@ def test_an_import_that_is_stopped_leaves_nothing(number: signal.Signals, log: P
     place = tmp_path / "place"
     place.mkdir()
     process = subprocess.Popen(
-        command("import", place / "made.db"), cwd=ROOT, stdin=subprocess.PIPE, stderr=subprocess.PIPE
+        command("import", place / "made.db"),
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=heed_ctrl_c,
     )
     with process:
         assert process.stdin is not None
