@@ -432,6 +432,27 @@ async def test_a_log_may_answer_later(desk: Desk, monkeypatch: pytest.MonkeyPatc
     assert b"".join(alice.wire.writes).count(b'"ack"') == 1
 
 
+async def test_an_end_is_settled_when_the_log_has_answered(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever posts and closes in one go is acked first."""
+    alice = desk.peer(1, "alice")
+    waiting: list[object] = []
+    log = desk.broker._entries
+    submit = log.submit
+    monkeypatch.setattr(log, "submit", lambda request, now: waiting.append(submit(request, now)))
+    desk.send(1, Message(content="x", id=1), Message(content="y", id=2))
+    desk.broker.ended(Ending(1, 1000))
+    desk.turn()
+    for answer in waiting:
+        assert not alice.settled
+        desk.broker.answered(answer)  # type: ignore[arg-type]
+        desk.turn()
+    assert alice.settled
+    assert b"".join(alice.wire.writes).count(b'"ack"') == 2
+    desk.broker.ended(Disconnected(1, 1000))
+    desk.turn()
+    assert not any([desk.broker._owed, desk.broker._ending, desk.broker._reads, desk.broker._peers])
+
+
 async def test_a_log_that_cannot_is_a_refusal(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     alice = desk.peer(1, "alice")
     monkeypatch.setattr(desk.broker._entries, "submit", lambda request, now: Failed(request, 2.0))

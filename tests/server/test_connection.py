@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -15,6 +16,7 @@ from trio_chat.core.errors import Close
 from trio_chat.core.messages import Ping
 
 from .harness import (
+    CLOSE,
     CONTINUATION,
     PING,
     PONG,
@@ -572,3 +574,42 @@ async def test_a_bug_at_the_door_ends_one_connection(
         await peer.ended()
         await (await server.join("alice")).event()
         assert "only this connection ends" in caplog.text
+
+
+# --- The end, and what is on its way ---------------------------------------------------------------------------------
+
+
+async def test_a_close_is_answered_behind_all_answers(autojump_clock: MockClock) -> None:
+    """Also behind pages of the log, of which a connection has one at a time."""
+    async with house() as server:
+        peer = await server.join("alice")
+        asked = [command("message", content="x", id=0), *[command("history", room="general", id=n) for n in (1, 2, 3)]]
+        await peer.send(*asked, close(1000))
+        seen = []
+        while (found := await peer.frame())[0] != CLOSE:
+            seen.append(json.loads(found[1]).get("id"))
+        assert [number for number in seen if number is not None] == [0, 1, 2, 3]
+        assert int.from_bytes(found[1], "big") == 1000
+        await peer.drop()
+        await server.empty()
+
+
+async def test_what_comes_for_who_is_just_gone_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It left without a close frame, and the broker delivers once more before it hears of that."""
+    async with house() as server:
+        alice, bob = await server.plug(), await server.plug()
+        await alice.connect("alice")
+        session = (await bob.connect("bob"))["session"]
+        await trio.sleep(0.6)  # presence is told
+        stop_turns(monkeypatch, server)
+        await alice.say("message", content="meanwhile")
+        await wait_all_tasks_blocked()
+        await bob.drop()
+        await wait_all_tasks_blocked()
+        monkeypatch.undo()
+        server.broker.ring()
+        back = await server.plug()
+        assert (await back.connect("", resume={"session": session}))["resumed"]
+        assert (await back.event("message"))["content"] == "meanwhile"
+        for peer in (alice, back):
+            await peer.drop()

@@ -96,6 +96,8 @@ class Broker:
         self._now = Now(0.0, 0.0)  # of this turn
         self._peers = Peers(self.buffered, self._too_slow)
         self._knocking: dict[ConnId, Knock] = {}  # for one `apply` at a time
+        self._owed: dict[ConnId, int] = {}  # answers of the log that are still to come
+        self._ending: dict[ConnId, None] = {}  # connections that hear nothing more but the answers that they are owed
         self._over = False  # nobody takes turns any longer
         self._due = -math.inf  # when a `Tick` is: as of the last turn
         self._no_tick_before = -math.inf
@@ -228,7 +230,9 @@ class Broker:
         while self._urgent:
             self._apply(self._urgent.popleft())
         while self._answers:
-            self._take_answer(self._answers.popleft())
+            answer = self._answers.popleft()
+            self._take_answer(answer)
+            self._paid(answer.request.conn)
         more = self._take_commands() or more
         while self._ended and self._ended[0][0] <= self._taken:
             self._end(self._ended.popleft()[1])
@@ -278,12 +282,24 @@ class Broker:
         self._apply(answer)
 
     def _end(self, gone: Ending | Disconnected) -> None:
+        conn = gone.conn
         self._apply(gone)
-        self._reads.forget(gone.conn)
         if isinstance(gone, Disconnected):
-            self._peers.remove(gone.conn)
-        elif (peer := self._peers.get(gone.conn)) is not None:
-            peer.settle()
+            self._reads.forget(conn)
+            self._peers.remove(conn)
+            self._ending.pop(conn, None)
+        else:
+            self._reads.keep_commands(conn)
+            self._ending[conn] = None
+            self._settle(conn)
+
+    def _settle(self, conn: ConnId) -> None:
+        """An end is settled when all that the connection asked for was answered: only then comes the close frame."""
+        if conn in self._ending and conn not in self._owed and not self._reads.waits(conn):
+            del self._ending[conn]
+            peer = self._peers.get(conn)
+            if peer is not None:
+                peer.settle()
 
     def _too_slow(self, peer: Peer) -> None:
         self._end(Disconnected(peer.id, cut=Close.TOO_SLOW, unsent=peer.outbox.unsent()))
@@ -354,6 +370,15 @@ class Broker:
         answer = self._entries.submit(request, self._now)
         if answer is not None:
             self._take_answer(answer)
+        else:
+            self._owed[request.conn] = self._owed.get(request.conn, 0) + 1
+
+    def _paid(self, conn: ConnId) -> None:
+        if self._owed[conn] > 1:
+            self._owed[conn] -= 1
+        else:
+            del self._owed[conn]
+            self._settle(conn)
 
     def _read(self, request: Read | Search) -> None:
         """Each answer waits until the outbox of its connection has room for it."""
@@ -365,6 +390,7 @@ class Broker:
         """Ask the log for what there is room for; the others ring when they have."""
         for request in self._reads.take():
             self._submit(request)
+            self._settle(request.conn)
         self._peers.flush()
 
 

@@ -119,6 +119,8 @@ async def run_connection(
             broker.ended(Ending(conn.id, ended.code, ended.cut))  # at once: the session need not wait for the farewell
             conn.hurry()
             with trio.CancelScope(deadline=conn.over_at, shield=True):
+                with trio.move_on_after(GRACE / 2):  # even if nobody is there: what comes now is unsent, and not lost
+                    await conn.settled.wait()
                 await farewell(conn, ended)
         finally:
             broker.ended(Disconnected(conn.id, ended.code, ended.cut, conn.outbox.unsent()))
@@ -236,14 +238,13 @@ async def heartbeat(conn: Connection, interval: float, timeout: float, message_t
 async def farewell(conn: Connection, ended: Ended) -> None:
     """Write what is left, and the close frame; then let the peer read it: a socket that goes takes unread bytes along.
 
-    The close frame comes when the broker is done with the connection: behind all answers, and behind it nothing that
-    the session would then miss. Bounded by its caller, and shielded. Cancelled: the peer may see the connection break
-    instead.
+    It is called when the broker is done with the connection: so the close frame comes behind all answers, and behind it
+    nothing that the session would then miss. Bounded by its caller, and shielded. Cancelled: the peer may see the
+    connection break instead.
     """
     if ended == Ended() or not conn.transport.upgraded or conn.outbox.abandoned:
         return  # nobody is there, or nobody that would understand a frame
     last = conn.transport.last_words or (close_frame(ended.cut, ended.cut.reason) if ended.cut is not None else b"")
-    await conn.settled.wait()
     try:
         left = conn.outbox.farewell(last, drop=ended.cut is Close.TOO_SLOW)
         while left:

@@ -99,6 +99,19 @@ class Reads:
         else:
             del self._readers[conn]
 
+    def waits(self, conn: ConnId) -> bool:
+        """Whether something is still to be asked or answered for `conn`."""
+        return conn in self._readers
+
+    def keep_commands(self, conn: ConnId) -> None:
+        """It is replayed to no longer; what it asked for itself it is to get."""
+        reader = self._readers.get(conn)
+        if reader is None:
+            return
+        reader.waiting = deque(request for request in reader.waiting if _is_command(request))
+        if not reader.waiting and conn not in self._asked:
+            self.forget(conn)
+
     def forget(self, conn: ConnId) -> None:
         """Nobody waits there any longer."""
         self._readers.pop(conn, None)
