@@ -171,3 +171,22 @@ def test_a_search_waits_as_a_page_does_and_takes_no_page_s_place(reads: Reads) -
     for number in range(COMMANDS):
         assert reads.ask(search(1) if number % 2 else history(1), box)
     assert not reads.ask(search(1), box)
+
+
+def test_who_ends_gets_what_it_asked_for_and_no_replay(reads: Reads) -> None:
+    both, only_replays, asked = outbox(), outbox(), outbox()
+    for request, box in ((replay(1), both), (history(1), both), (replay(2), only_replays), (history(3), asked)):
+        reads.ask(request, box)
+    (first, *_) = reads.take()
+    for conn in (1, 2, 3, 4):
+        reads.keep_commands(conn)
+    assert [reads.waits(conn) for conn in (1, 2, 3, 4)] == [True, True, True, False]
+    reads.answered(first)
+    (last,) = reads.take()
+    assert last == history(1)
+    reads.ask(replay(5), outbox())
+    reads.keep_commands(5)
+    assert not reads.waits(5)
+    for request in (last, replay(2), history(3)):
+        reads.answered(request)
+    assert not reads
