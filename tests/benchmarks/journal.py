@@ -81,7 +81,7 @@ async def fill(log: SqliteLog, entries: int) -> None:
                 draft = Draft("message", "ann", "ann", f"{sent} {CONTENT}"[:60], time.time(), 1200, room="large")
                 log.submit(Append("large", "e", draft, 1), _now())
                 sent += 1
-            await trio.sleep(0.001)
+            await trio.sleep(0.001)  # for real: real threads commit meanwhile, and there is no hurry
         await done.wait()
         nursery.cancel_scope.cancel()
 

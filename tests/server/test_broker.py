@@ -16,6 +16,7 @@ from trio_chat.core.codec import frame as text_frame
 from trio_chat.core.effects import (
     Admit,
     Admitted,
+    Answer,
     Disconnected,
     Drain,
     Effect,
@@ -26,6 +27,7 @@ from trio_chat.core.effects import (
     Page,
     Read,
     Received,
+    Request,
 )
 from trio_chat.core.effects import Refused as Refusal
 from trio_chat.core.errors import Close
@@ -418,16 +420,27 @@ async def test_who_ends_is_told_when_nothing_more_can_come(desk: Desk) -> None:
 # --- A log that answers later --------------------------------------------------------------------------------------
 
 
+def answers_that_wait(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> list[Answer]:
+    """Let the log answer nothing at once; what it would have said gathers here."""
+    waiting: list[Answer] = []
+    submit = desk.broker._entries.submit
+
+    def later(request: Request, now: Now) -> None:
+        answer = submit(request, now)
+        assert answer is not None
+        waiting.append(answer)
+
+    monkeypatch.setattr(desk.broker._entries, "submit", later)
+    return waiting
+
+
 async def test_a_log_may_answer_later(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     alice = desk.peer(1, "alice")
-    waiting: list[object] = []
-    log = desk.broker._entries
-    submit = log.submit
-    monkeypatch.setattr(log, "submit", lambda request, now: waiting.append(submit(request, now)))
+    waiting = answers_that_wait(desk, monkeypatch)
     desk.send(1, Message(content="x", id=1))
     desk.turn()
     assert not b"".join(alice.wire.writes).count(b'"ack"')
-    desk.broker.answered(waiting.pop())  # type: ignore[arg-type]
+    desk.broker.answered(waiting.pop())
     desk.turn()
     assert b"".join(alice.wire.writes).count(b'"ack"') == 1
 
@@ -435,16 +448,13 @@ async def test_a_log_may_answer_later(desk: Desk, monkeypatch: pytest.MonkeyPatc
 async def test_an_end_is_settled_when_the_log_has_answered(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever posts and closes in one go is acked first."""
     alice = desk.peer(1, "alice")
-    waiting: list[object] = []
-    log = desk.broker._entries
-    submit = log.submit
-    monkeypatch.setattr(log, "submit", lambda request, now: waiting.append(submit(request, now)))
+    waiting = answers_that_wait(desk, monkeypatch)
     desk.send(1, Message(content="x", id=1), Message(content="y", id=2))
     desk.broker.ended(Ending(1, 1000))
     desk.turn()
     for answer in waiting:
         assert not alice.settled
-        desk.broker.answered(answer)  # type: ignore[arg-type]
+        desk.broker.answered(answer)
         desk.turn()
     assert alice.settled
     assert b"".join(alice.wire.writes).count(b'"ack"') == 2
