@@ -200,6 +200,18 @@ def test_a_file_that_was_cut_short_takes_no_more_until_it_is_whole(path: Path) -
         assert seqs(read(log)) == [1, 2, 3]
 
 
+def test_a_file_that_was_cut_short_before_anything_was_written(path: Path) -> None:
+    """How large it was when it was opened is known, too."""
+    with closing(FileKind(path)) as log:
+        append(log, "x" * 10_000)
+    with closing(FileKind(path)) as log:
+        whole = path.read_bytes()
+        os.truncate(path, 8192)
+        assert isinstance(append(log, now=later(2)), Failed)
+        assert log.store.trouble == "the file was cut short"
+        path.write_bytes(whole)
+
+
 def test_a_file_that_grew_a_moment_before_it_was_cut_short(path: Path) -> None:
     """How large it must be is known from each commit, not only from when it was looked at."""
     with closing(FileKind(path)) as log:

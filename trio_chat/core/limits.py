@@ -35,6 +35,7 @@ class TokenBucket:
 
     def take(self, now: float) -> float:
         """Take a token. Returns 0.0, or the seconds after which there is one."""
+        # `wait` and `spend`, written out: three calls more for each command are over the bound of `test_cost`.
         tokens = min(self.burst, self._tokens + (now - self._at) * self.rate)
         self._at = now
         if tokens >= 1 - ROUNDING:

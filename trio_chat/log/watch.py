@@ -28,6 +28,7 @@ class Watch:
         self._size = 0  # bytes that the file had once; it only grows
         self._look_at = -1e9  # monotonic
         self.cut_short = False
+        self.grown()
 
     def grown(self) -> None:
         """Something was written, perhaps into the file itself: from now on it is at least as large as it is."""
