@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import pty
-import resource
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -111,10 +110,12 @@ def command(*arguments: object) -> list[str]:
 
 
 def tool(*arguments: object, **options: Any) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        command(*arguments), cwd=ROOT, stdin=options.pop("stdin", subprocess.DEVNULL), capture_output=True,
-        timeout=PATIENCE, check=False, **options,
-    )  # fmt: skip
+    return run(command(*arguments), **options)
+
+
+def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[bytes]:
+    options = {"stdin": subprocess.DEVNULL, **options}
+    return subprocess.run(command, cwd=ROOT, capture_output=True, timeout=PATIENCE, check=False, **options)
 
 
 def does(*arguments: object) -> bytes:
@@ -270,9 +271,19 @@ def _file(path: Path, data: bytes) -> Path:
 # --- Cut short, and without room -------------------------------------------------------------------------------------
 
 
-def heed_ctrl_c() -> None:
-    """A shell lets what it starts in the background ignore it, and that is inherited."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+CTRL_C_HEEDED = "import signal; signal.signal(2, signal.SIG_DFL); signal.pthread_sigmask(signal.SIG_UNBLOCK, [2])"
+NO_ROOM = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))"
+
+
+def prepared(preparation: str, *arguments: object) -> list[str]:
+    """`command(…)` in a process that ran `preparation` first: after a fork it could meet a lock of another thread."""
+    code = f"import os, sys; {preparation}; os.execv(sys.argv[1], sys.argv[1:])"
+    return [sys.executable, "-c", code, *command(*arguments)]
+
+
+def unmeasured() -> dict[str, str]:
+    """Without coverage: a KeyboardInterrupt inside its `Collector.lock_data` leaves its lock taken, and all hangs."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -282,13 +293,15 @@ def test_an_import_that_is_stopped_leaves_nothing(number: signal.Signals, log: P
     place = tmp_path / "place"
     place.mkdir()
     process = subprocess.Popen(
-        command("import", place / "made.db"),
+        prepared(CTRL_C_HEEDED, "import", place / "made.db"),  # what a shell starts in the background ignores it
         cwd=ROOT,
+        env=unmeasured(),
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        preexec_fn=heed_ctrl_c,
     )
-    with process:
+    with ExitStack() as ends:
+        ends.enter_context(process)
+        ends.callback(process.kill)  # `with process` alone would wait for ever for one that does not end
         assert process.stdin is not None
         assert process.stderr is not None
         process.stdin.write(lines[:1_000_000])
@@ -298,10 +311,6 @@ def test_an_import_that_is_stopped_leaves_nothing(number: signal.Signals, log: P
         assert process.wait(PATIENCE) == 130
         assert process.stderr.read() == b""
         assert list(place.iterdir()) == []
-
-
-def no_room() -> None:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 
 
 @pytest.mark.parametrize("what", ["backup", "export", "import"])
@@ -314,7 +323,7 @@ def test_what_finds_no_room_leaves_nothing(what: str, log: Path, tmp_path: Path)
         "export": (log, "--output", place / "new"),
         "import": (place / "new", "--input", tmp_path / "lines"),
     }
-    done = tool(what, *arguments[what], preexec_fn=no_room)
+    done = run(prepared(NO_ROOM, what, *arguments[what]))
     assert (done.returncode, done.stdout) == (1, b"")
     assert done.stderr.startswith(f"{place / 'new'} cannot be written: ".encode())
     assert done.stderr.count(b"\n") == 1
