@@ -219,11 +219,15 @@ class Driver:
 
     def _commit(self, request: Append) -> None:
         """Keep what came with the entry, unless something newer was kept behind it."""
-        record = request.keep
-        if record is None:
-            return
-        if self._kept_after.get((record.kind, record.key), 0) < self._places[id(request)]:
-            self.kept[record.kind, record.key] = record
+        for change in request.keep:
+            kind, key = (
+                (change.record.kind, change.record.key) if isinstance(change, Keep) else (change.kind, change.key)
+            )
+            if self._kept_after.get((kind, key), 0) < self._places[id(request)]:
+                if isinstance(change, Keep):
+                    self.kept[kind, key] = change.record
+                else:
+                    self.kept.pop((kind, key), None)
 
     def _perform(self, effect: Effect) -> None:
         match effect:

@@ -64,8 +64,8 @@ def scenario() -> Iterator[tuple[Step, Now]]:
 
 def _steps() -> Iterator[Step]:
     def say(content: str = "", key: str | None = None, keep: int | None = None, **fields: Any) -> Append:
-        record = None if keep is None else UserRecord(key="bob", number=keep, name="bob")
-        return Append("lobby", "e", draft(content, **fields), 1, key=key, keep=record)
+        changes = () if keep is None else (Keep(UserRecord(key="bob", number=keep, name="bob")),)
+        return Append("lobby", "e", draft(content, **fields), 1, key=key, keep=changes)
 
     read = Read("lobby", "e", 1, 50, 10**6, after=0)
     yield Keep(UserRecord(key="ann", number=1, name="ann"))

@@ -148,8 +148,8 @@ class Model:
         room.drafts.append(made)
         if request.key is not None:
             room.keys.append((made.author, request.key, room.last, now.mono + WINDOW))
-        if request.keep is not None:
-            self.keep(Keep(request.keep))
+        for change in request.keep:
+            self.keep(change)
         room.trim(now.wall)
         return Committed(request, Entry(room.last, room.epoch, made), room.first)
 

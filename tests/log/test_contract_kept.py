@@ -40,7 +40,7 @@ def kept(log: Kind) -> set[str]:
 
 
 def keeping(record: Record, *, epoch: str = "e", **fields: Any) -> Append:
-    return Append("lobby", epoch, draft("a", **fields), 1, keep=record)
+    return Append("lobby", epoch, draft("a", **fields), 1, keep=(Keep(record),))
 
 
 def test_a_new_log_knows_nothing(make: Make) -> None:

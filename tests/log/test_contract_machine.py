@@ -110,7 +110,7 @@ class LogMachine(RuleBasedStateMachine):
     @rule(name=ROOMS)
     def stale(self, name: str) -> None:
         if self.last[name]:
-            request = Append(name, "an epoch of old", draft(), 1, keep=UserRecord(key="x", number=0, name="x"))
+            request = Append(name, "an epoch of old", draft(), 1, keep=(Keep(UserRecord(key="x", number=0, name="x")),))
             assert self.ask(request) == Stale(request)
 
     @rule(key=st.sampled_from("abc"), number=st.integers(0, 3), name=st.none() | ROOMS)
@@ -118,7 +118,7 @@ class LogMachine(RuleBasedStateMachine):
         """By itself, or with an entry."""
         record = UserRecord(key=key, number=number, name=key)
         if name is not None:
-            self.ask(Append(name, self.epoch[name], draft(at=self.now.wall), 1, keep=record))
+            self.ask(Append(name, self.epoch[name], draft(at=self.now.wall), 1, keep=(Keep(record),)))
         else:
             for log in (self.log, self.oracle):
                 log.keep(Keep(record))

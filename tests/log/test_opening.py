@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.log.kinds import NOW, FileKind, append, places, read, refer, search, seqs
+from tests.log.kinds import NOW, FileKind, append, draft, places, read, refer, search, seqs
 from trio_chat.core.effects import Answer, Committed, Failed, Read
 from trio_chat.log import LogError, opening, schema
 from trio_chat.log.opening import machine_boot, upgrade
@@ -391,24 +391,26 @@ FileKind(Path({str(path)!r}), factory=Dying)
 
 # --- Versions --------------------------------------------------------------------------------------------------------
 
-V2 = "ALTER TABLE rooms ADD COLUMN mood TEXT NOT NULL DEFAULT 'good'; UPDATE rooms SET mood = 'old'"
+NEXT = schema.VERSION + 1
+STEP = "ALTER TABLE rooms ADD COLUMN mood TEXT NOT NULL DEFAULT 'good'; UPDATE rooms SET mood = 'old'"
+STEPS = (*schema.MIGRATIONS, STEP)
 
 
 def test_an_older_file_is_brought_to_the_newest_version(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(path, 3)
     before = path.read_bytes()
-    monkeypatch.setattr(opening, "VERSION", 2)
-    monkeypatch.setattr(schema, "MIGRATIONS", (V2,))
-    monkeypatch.setattr(opening, "upgrade", lambda path, version: upgrade(path, version, (V2,)))
+    monkeypatch.setattr(opening, "VERSION", NEXT)
+    monkeypatch.setattr(schema, "MIGRATIONS", STEPS)
+    monkeypatch.setattr(opening, "upgrade", lambda path, version: upgrade(path, version, STEPS))
     with closing(FileKind(path)) as log:
         assert log.restored.trusted
         assert seqs(read(log)) == [1, 2, 3, 4]
         assert log.store._db.row("SELECT mood FROM rooms") == ("old",)
-        assert log.store._db.row("PRAGMA user_version") == (2,)
-    backup = path.with_name("chat.db.v1.bak")
+        assert log.store._db.row("PRAGMA user_version") == (NEXT,)
+    backup = path.with_name(f"chat.db.v{schema.VERSION}.bak")
     assert backup.stat().st_mode & 0o777 == 0o600
     with closing(sqlite3.connect(backup)) as db:
-        assert db.execute("PRAGMA user_version").fetchone() == (1,)
+        assert db.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)
         assert db.execute("SELECT count(*) FROM entries").fetchone() == (4,)
     assert len(backup.read_bytes()) == len(before)
     FileKind(path).close()
@@ -416,23 +418,44 @@ def test_an_older_file_is_brought_to_the_newest_version(path: Path, monkeypatch:
 
 def test_an_upgrade_that_fails_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(path, 3)
-    monkeypatch.setattr(opening, "VERSION", 2)
-    monkeypatch.setattr(opening, "upgrade", lambda path, version: upgrade(path, version, (f"{V2}; SELECT nonsense",)))
+    monkeypatch.setattr(opening, "VERSION", NEXT)
+    monkeypatch.setattr(
+        opening,
+        "upgrade",
+        lambda path, version: upgrade(path, version, (*schema.MIGRATIONS, f"{STEP}; SELECT nonsense")),
+    )
     for _ in range(2):  # and what is left of it is no hindrance
-        with pytest.raises(LogError, match="cannot be brought to version 2: no such column: nonsense"):
+        with pytest.raises(LogError, match=f"cannot be brought to version {NEXT}: no such column: nonsense"):
             FileKind(path)
     monkeypatch.undo()
     with closing(FileKind(path)) as log:
         assert seqs(read(log)) == [1, 2, 3, 4]
-        assert log.store._db.row("PRAGMA user_version") == (1,)
+        assert log.store._db.row("PRAGMA user_version") == (schema.VERSION,)
 
 
 def test_a_new_file_has_all_migrations(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "VERSION", 2)
-    monkeypatch.setattr(schema, "MIGRATIONS", (V2,))
+    monkeypatch.setattr(opening, "VERSION", NEXT)
+    monkeypatch.setattr(schema, "MIGRATIONS", STEPS)
     with closing(FileKind(path)) as log:
         append(log)
         assert log.store._db.row("SELECT mood FROM rooms") == ("good",)
+
+
+def test_a_file_of_version_1_is_read(path: Path) -> None:
+    """It had neither verdicts of moderators nor blocked privates."""
+    fill(path, 3)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        for column in ("until", "hidden"):
+            db.execute(f"ALTER TABLE entries DROP COLUMN {column}")
+        db.execute("PRAGMA user_version = 1")
+    with closing(FileKind(path)) as log:
+        assert [entry.draft.hidden for entry in read(log).entries] == [False] * 4
+        append(log, draft("spam", kind="ban", to="bob", until=5.0))
+        append(log, draft("psst", kind="private", hidden=True))
+    with closing(FileKind(path)) as log:
+        ban, private = read(log).entries[-2:]
+        assert (ban.draft.kind, ban.draft.to, ban.draft.until, ban.draft.content) == ("ban", "bob", 5.0, "spam")
+        assert private.draft.hidden
 
 
 def test_other_words_are_indexed_anew(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

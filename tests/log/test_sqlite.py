@@ -247,14 +247,14 @@ async def test_searches_have_a_queue_of_their_own(path: Path, monkeypatch: pytes
 async def test_of_a_record_the_last_word_counts(path: Path) -> None:
     async with opened(path) as log:
         log.keep(Keep(user(1)))
-        log.submit(message(keep=user(2)), now())
+        log.submit(message(keep=(Keep(user(2)),)), now())
         log.keep(Keep(user(3)))
         log.keep(Discard("user", "bob"))
         assert len(log._waiting) == 3
     assert (await restored(path)).records == (user(3),)
     async with opened(path) as log:
         log.keep(Keep(user(4)))
-        log.submit(message(keep=user(5)), now())
+        log.submit(message(keep=(Keep(user(5)),)), now())
     assert (await restored(path)).records == (user(5),)
     async with opened(path) as log:
         log.keep(Keep(user(6)))

@@ -237,7 +237,7 @@ def test_copies_are_what_the_log_is(plan: list[tuple[Any, ...]]) -> None:
 
 def test_everything_is_exported_but_sessions_and_secrets(log: Path) -> None:
     (head, *lines) = exported(log)
-    assert head == {"type": "log", "version": 1, "rooms": 2, "entries": 7}
+    assert head == {"type": "log", "version": 2, "rooms": 2, "entries": 7}
     by_type: dict[str, list[dict[str, Any]]] = {}
     for line in lines:
         by_type.setdefault(line["type"], []).append(line)
@@ -320,7 +320,7 @@ def entry(**fields: Any) -> bytes:
         ([b"[" * 5000 + b"\n"], "line 1: "),
         ([ROOM], "line 1: the first line, and no other, must say"),
         ([HEAD, HEAD], "line 2: the first line, and no other, must say"),
-        ([HEAD.replace(b":1,", b":2,", 1)], "line 1: the format has version 2; known is 1"),
+        ([HEAD.replace(b":1,", b":3,", 1)], "line 1: the format has version 3; known is 2"),
         ([HEAD, SAID], "line 2: `seq` of an entry must be the next of its room"),
         ([HEAD, ROOM, entry()], "line 3: `seq` of an entry must be the next of its room"),
         ([HEAD, ROOM, SAID], "line 4: there must be more: the `end` is missing"),
@@ -428,7 +428,7 @@ def lobby(seq: int) -> str:
         (f"UPDATE entries SET content = 'other' WHERE id = {lobby(4)}", "entry 1 is not what its last edit made of it"),
         (
             "INSERT INTO entries SELECT 1 << 50 | 1, kind, author, sender, content, at, size, room, "
-            f'"to", reply_to, target, emoji, remove, edited, erased FROM entries WHERE id = {lobby(1)}',
+            f'"to", reply_to, target, emoji, remove, edited, erased, until, hidden FROM entries WHERE id = {lobby(1)}',
             "entries: 1 are of no room",
         ),
         ("UPDATE reactions SET emoji = '-'", "room 'lobby': entry 1 has a reaction that is not entry 5"),

@@ -17,7 +17,8 @@ from trio_chat.core.records import Record, Restored
 from trio_chat.core.values import frozen
 
 ConnId: TypeAlias = int
-EntryKind: TypeAlias = Literal["message", "private", "edit", "delete", "react", "topic"]
+Verdict: TypeAlias = Literal["kick", "mute", "unmute", "ban", "unban", "promote", "demote", "room"]
+EntryKind: TypeAlias = Literal["message", "private", "edit", "delete", "react", "topic", Verdict]
 
 
 class Now(NamedTuple):
@@ -31,8 +32,8 @@ class Now(NamedTuple):
 class Draft:
     """An entry before it has a place: who said what. `size`: bytes that its frame takes at most.
 
-    `edit`, `delete` and `react` refer to the message or private `of`. `content` is the topic of a `topic`, and empty
-    for `delete` and `react`.
+    `edit`, `delete` and `react` refer to the message or private `of`. `content` is the topic of a `topic`, the reason
+    of a verdict of a moderator on `to`, what a `room` changes (JSON), and empty for `delete` and `react`.
     """
 
     kind: EntryKind
@@ -47,6 +48,8 @@ class Draft:
     of: int | None = None
     emoji: str = ""
     remove: bool = False  # the reaction
+    until: float | None = None  # seconds since 1970; of a mute or ban: when it ends
+    hidden: bool = False  # the one whom it was written to had blocked its author: it is shown to its author only
 
 
 @frozen
@@ -226,7 +229,7 @@ class Note:
 class Append:
     """Ask the log for a place in `room`. `conn` and `answer_to` say whom to ack; `key` makes a retry harmless.
 
-    `moderator`: it may edit and delete what others wrote. `keep`: a record that is kept if it is committed, with it.
+    `moderator`: it may edit and delete what others wrote. `keep`: records that change if it is committed, with it.
     """
 
     room: str
@@ -236,7 +239,7 @@ class Append:
     answer_to: CommandId | None = None
     key: str | None = None
     moderator: bool = False
-    keep: Record | None = None
+    keep: tuple[Keep | Discard, ...] = ()
 
 
 @frozen

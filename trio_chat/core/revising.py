@@ -9,7 +9,7 @@ import attrs
 
 from trio_chat.core.chat import Chat, refuse
 from trio_chat.core.codec import json_size
-from trio_chat.core.effects import Append, ConnId, Draft, Effect, EntryKind, Now
+from trio_chat.core.effects import Append, ConnId, Draft, Effect, EntryKind, Keep, Now
 from trio_chat.core.errors import ErrorCode
 from trio_chat.core.keeping import room_record
 from trio_chat.core.membership import public_room
@@ -68,7 +68,7 @@ def topic(chat: Chat, session: Session, conn: ConnId, request: SetTopic, now: No
     draft = attrs.evolve(draft, size=draft.size + json_size(request.topic))  # its frame says it twice, once for people
     room.pending += 1
     room.topics.append(draft)
-    return [Append(room.key, room.epoch, draft, conn, request.id, keep=room_record(room))]
+    return [Append(room.key, room.epoch, draft, conn, request.id, keep=(Keep(room_record(room)),))]
 
 
 def _draft(kind: EntryKind, session: Session, room: Room, now: Now, content: str = "") -> Draft:

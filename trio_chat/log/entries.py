@@ -34,9 +34,10 @@ from trio_chat.log.spans import RoomSpan, Spans
 
 log = logging.getLogger(__name__)
 COLUMNS = (
-    'entries.id, kind, author, sender, content, at, size, room, "to", reply_to, target, emoji, remove, edited, erased'
+    'entries.id, kind, author, sender, content, at, size, room, "to", reply_to, target, emoji, remove, edited, erased,'
+    " until, hidden"
 )
-_INSERT = f"INSERT INTO entries VALUES ({', '.join('?' * 15)})"
+_INSERT = f"INSERT INTO entries VALUES ({', '.join('?' * 17)})"
 _KIND = {kind: number for number, kind in enumerate(KINDS)}
 _PAGE = f"SELECT {COLUMNS} FROM entries WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
 _BACK = f"SELECT {COLUMNS} FROM entries WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT ?"
@@ -47,9 +48,13 @@ ERASE = "UPDATE meta SET value = 1 WHERE key = 'erase' AND value = 0"  # content
 
 def entry_of(row: Any, epoch: str, shown: dict[int, tuple[Reaction, ...]]) -> Entry:
     """The entry of a row of `COLUMNS`."""
-    place, kind, author, sender, content, at, size, room, to, reply_to, target, emoji, remove, edited, erased = row
+    place, kind, author, sender, content, at, size, room, to, reply_to, target, emoji, remove, edited, erased, *new = (
+        row
+    )
     of = None if target is None else target & SEQ_MASK
-    draft = Draft(KINDS[kind], author, sender, content, at, size, room, to, reply_to, of, emoji, bool(remove))  # type: ignore[arg-type]
+    until, hidden = new
+    refers = (reply_to, of, emoji, bool(remove), until, bool(hidden))
+    draft = Draft(KINDS[kind], author, sender, content, at, size, room, to, *refers)  # type: ignore[arg-type]
     return Entry(place & SEQ_MASK, epoch, draft, edited, bool(erased), shown.get(place, ()))
 
 
@@ -246,6 +251,8 @@ class Entries:
                 draft.remove,
                 None,
                 0,
+                draft.until,
+                draft.hidden,
             ),
         )
         return Entry(seq, room.epoch, draft)

@@ -8,10 +8,13 @@ from __future__ import annotations
 import sqlite3
 
 APPLICATION_ID = 0x7472696F  # "trio", in the file's header, so that another program's file is recognised
-VERSION = 1
+VERSION = 2
 SEQ_BITS = 36
 SEQ_MASK = (1 << SEQ_BITS) - 1
-KINDS = ("message", "private", "edit", "delete", "react", "topic")  # an entry's `kind` is the place in here
+KINDS = (  # an entry's `kind` is the place in here
+    *("message", "private", "edit", "delete", "react", "topic"),
+    *("kick", "mute", "unmute", "ban", "unban", "promote", "demote", "room"),
+)
 EDIT = KINDS.index("edit")
 META: dict[str, type] = {  # what `meta` has in any case
     "secret": bytes,
@@ -81,7 +84,12 @@ CREATE VIRTUAL TABLE search USING fts5(words, content='', detail=none, columnsiz
 """
 
 # What makes a file of version n + 1 of one of version n, in order: the first makes version 2 of 1.
-MIGRATIONS: tuple[str, ...] = ()
+MIGRATIONS: tuple[str, ...] = (
+    """
+    ALTER TABLE entries ADD COLUMN until REAL;
+    ALTER TABLE entries ADD COLUMN hidden INTEGER NOT NULL DEFAULT 0
+    """,
+)
 
 
 def create(db: sqlite3.Connection) -> None:

@@ -171,8 +171,8 @@ class Store:
                     answers.append(answer)
                     if isinstance(answer, Committed):
                         erasing = erasing or job.draft.kind == "delete"
-                        if job.keep is not None:
-                            kept.note(changes, Keep(job.keep))
+                        for change in job.keep:
+                            kept.note(changes, change)
                 case Read():
                     answers.append(self._entries.read(job, now))
                 case Forget():

@@ -20,7 +20,8 @@ from trio_chat.log.tools import EVERY, STRANGE, Report, ToolError, drafting, rea
 
 _BUFFER = 1024 * 1024  # bytes that are written at once
 _ENTRIES = """
-    SELECT id, kind, author, sender, content, at, size, room, "to", reply_to, target, emoji, remove, edited, erased
+    SELECT id, kind, author, sender, content, at, size, room, "to", reply_to, target, emoji, remove, edited, erased,
+        until, hidden
     FROM entries WHERE id BETWEEN ? AND ? ORDER BY id
 """
 
@@ -135,7 +136,10 @@ def _entries(db: sqlite3.Connection, number: int, first: int, last: int) -> Iter
 
 
 def _entry(row: Any) -> Entry:
-    place, kind, author, sender, content, at, size, room, to, reply_to, target, emoji, remove, edited, erased = row
+    place, kind, author, sender, content, at, size, room, to, reply_to, target, emoji, remove, edited, erased, *new = (
+        row
+    )
+    until, hidden = new
     return Entry(
         seq=place & SEQ_MASK,
         kind=KINDS[kind],  # type: ignore[arg-type]  # one of them
@@ -152,6 +156,8 @@ def _entry(row: Any) -> Entry:
         remove=bool(remove),
         edited=edited,
         erased=bool(erased),
+        until=until,
+        hidden=bool(hidden),
     )
 
 

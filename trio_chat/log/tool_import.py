@@ -20,7 +20,7 @@ from trio_chat.log.tool_lines import EXPORTED, MAX_LINE, VERSION, End, Entry, Ke
 from trio_chat.log.tools import EVERY, Report, ToolError, disown, drafting, free
 
 _KIND = {kind: number for number, kind in enumerate(KINDS)}
-_INSERT = f"INSERT INTO entries VALUES ({', '.join('?' * 15)})"
+_INSERT = f"INSERT INTO entries VALUES ({', '.join('?' * 17)})"
 
 
 class WrongLineError(ValueError):
@@ -108,7 +108,7 @@ class _Import:
             case Kept():
                 self._record(line)
             case Log():
-                if line.version != VERSION:
+                if not 1 <= line.version <= VERSION:
                     raise WrongLineError(f"the format has version {line.version}; known is {VERSION}")
                 self._head, self.expected = line, line.entries
             case End():
@@ -177,7 +177,7 @@ class _Import:
         target = None if line.of is None else room.base + line.of
         place = room.base + line.seq
         row = (place, _KIND[line.kind], line.author, line.sender, line.content, line.at, line.size, line.room, line.to)
-        refers = (line.reply_to, target, line.emoji, line.remove, line.edited, line.erased)
+        refers = (line.reply_to, target, line.emoji, line.remove, line.edited, line.erased, line.until, line.hidden)
         self.db.execute(_INSERT, row + refers)
         room.took(line.at)
         self.entries += 1

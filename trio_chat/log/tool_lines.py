@@ -7,15 +7,16 @@ same are the same. Sessions and the secret that signs tickets are not exported.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
+from trio_chat.core.effects import EntryKind
 from trio_chat.core.records import RECORDS, Record, SessionRecord
 from trio_chat.log.schema import SEQ_MASK
 
-VERSION = 1  # of this format
+VERSION = 2  # of this format; what is new in it since 1 has defaults
 MAX_LINE = 128 * 1024 * 1024  # bytes; the largest entry takes half of it
 
 Seq: TypeAlias = Annotated[int, Meta(ge=1, le=SEQ_MASK)]
@@ -58,7 +59,7 @@ class Entry(_Line, tag="entry", frozen=True, kw_only=True):
     """An entry in its present state; the fields are those of `Draft` and `Entry`."""
 
     seq: Seq
-    kind: Literal["message", "private", "edit", "delete", "react", "topic"]
+    kind: EntryKind
     author: str
     sender: str
     content: str = ""
@@ -72,6 +73,8 @@ class Entry(_Line, tag="entry", frozen=True, kw_only=True):
     remove: bool = False
     edited: float | None = None
     erased: bool = False
+    until: float | None = None
+    hidden: bool = False
 
 
 class Key(_Line, tag="key", frozen=True, kw_only=True):
