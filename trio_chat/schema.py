@@ -11,7 +11,8 @@ import msgspec
 
 from trio_chat.core.errors import Close, ErrorCode
 from trio_chat.core.events import EVENTS, Event, Hit, type_of
-from trio_chat.core.messages import COMMANDS, Command, Position, Resume, Rule
+from trio_chat.core.messages import COMMANDS, Command, Position, Resume
+from trio_chat.core.rules import Rule
 
 _SIMPLE = {str: "string", int: "integer", float: "number", bool: "boolean"}
 _ID = {

@@ -554,9 +554,26 @@ COMMANDS: list[tuple[Callable[[ChatClient], Awaitable[Any]], Frame, Frame]] = [
      {"type": "react", "room": "den", "seq": 3, "emoji": "👍", "remove": True}, {"type": "ack"}),
     (lambda c: c.mark_read("den", 3), {"type": "read", "room": "den", "seq": 3}, {"type": "ack"}),
     (lambda c: c.set_topic("den", "tea"), {"type": "topic", "room": "den", "topic": "tea"}, {"type": "ack"}),
+    (lambda c: c.moderate("ban", "den", "bob", reason="spam", duration=60),
+     {"type": "ban", "room": "den", "user": "bob", "reason": "spam", "duration": 60}, {"type": "ack", "seq": 3}),
+    (lambda c: c.set_room("den", kind="private", slow_mode=5, receipts=True),
+     {"type": "room", "room": "den", "kind": "private", "slow_mode": 5, "receipts": True}, {"type": "ack", "seq": 3}),
+    (lambda c: c.invite("den", "bob"), {"type": "invite", "room": "den", "user": "bob"}, {"type": "ack"}),
+    (lambda c: c.block("bob"), {"type": "block", "user": "bob"}, {"type": "ack"}),
+    (lambda c: c.unblock("bob"), {"type": "unblock", "user": "bob"}, {"type": "ack"}),
     (lambda c: c.typing("@bob"), {"type": "typing", "to": "bob", "isTyping": True}, {"type": "ack"}),
     (lambda c: c.typing(typing=False), {"type": "typing", "room": "general", "isTyping": False}, {"type": "ack"}),
 ]  # fmt: skip
+
+
+async def test_no_such_action(autojump_clock: MockClock) -> None:
+    async def part(peer: Peer) -> None:
+        await peer.let_in()
+        await peer.closed()
+
+    async with playing(part) as (client, _):
+        with pytest.raises(ValueError, match="action must be one of kick, mute"):
+            await client.moderate("explode", "den", "bob")
 
 
 @pytest.mark.parametrize(("call", "command", "made"), COMMANDS)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import attrs
+
 from tests.core.driver import Driver
 from trio_chat.core.chat import Chat
-from trio_chat.core.records import MemberRecord, Record, RoomRecord, SessionRecord, UserRecord
+from trio_chat.core.records import BlockRecord, MemberRecord, Record, RoomRecord, SessionRecord, UserRecord
 from trio_chat.core.sessions import UNKNOWN, Session
 
 Records = dict[tuple[str, str], Record]
@@ -22,16 +24,18 @@ def records_of(chat: Chat) -> Records:
                 number=room.number,
                 epoch=room.epoch,
                 owner=room.owner,
-                topic=room.topics[-1].content if room.topics else room.topic,
                 between=between,
                 deserted_at=room.deserted_at,
+                **attrs.asdict(room.planned),
             )
         )
+        made.extend(room.rights.values())
     for user in chat.people.by_id.values():
         made.append(UserRecord(key=user.id, number=user.number, name=user.name.text))
         for room in user.everywhere():
             mark = user.marks[room.key]
             made.append(MemberRecord(user=user.id, room=room.key, number=mark.number, read=mark.read))
+        made += [BlockRecord(user=user.id, subject=subject, name=name) for subject, name in user.blocked.items()]
     return {(record.kind, record.key): record for record in made}
 
 

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from trio_chat.core.events import EVENTS, timestamp, type_of
 from trio_chat.core.messages import (
     COMMANDS,
-    MAX_ID,
     GetHistory,
     Join,
     ListRooms,
@@ -24,6 +23,7 @@ from trio_chat.core.messages import (
     Typing,
     valid_id,
 )
+from trio_chat.core.rules import MAX_ID
 
 
 @pytest.mark.parametrize("value", ["a", "x" * 64, "é", 0, 1, MAX_ID])
@@ -73,8 +73,23 @@ def test_defaults() -> None:
 
 def test_each_type_is_one_command() -> None:
     kinds = [command.type for command in COMMANDS]
+    judges = ["kick", "mute", "unmute", "ban", "unban", "promote", "demote"]
     talking = ["connect", "message", "private", "ping", "typing", "join", "leave", "history", "search"]
-    assert kinds == [*talking, "edit", "delete", "react", "read", "topic", "rooms", "users"]
+    assert kinds == [
+        *talking,
+        "edit",
+        "delete",
+        "react",
+        "read",
+        "topic",
+        *judges,
+        "room",
+        "invite",
+        "block",
+        "unblock",
+        "rooms",
+        "users",
+    ]
     kinds = ["system", "user_list", "message", "private", "error", "pong", "typing", "ack", "history", "room_list"]
     kinds += ["edited", "deleted", "reacted", "read", "search_result"]
     assert {type_of(event) for event in EVENTS} == set(kinds)

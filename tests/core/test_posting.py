@@ -177,7 +177,7 @@ class TestMessage:
         assert attrs.asdict(room, recurse=False) == before
         driver.release()
         assert bob.contents == ["new"]
-        assert (room.pending, room.last, room.topic) == (0, 2, "tea")
+        assert (room.pending, room.last, room.settings.topic) == (0, 2, "tea")
         check_kept(driver)
 
 

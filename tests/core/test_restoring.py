@@ -179,7 +179,7 @@ def test_crash_between_any_two_effects() -> None:
         if den is not None:
             assert den.last == held.get("den", 0)
             if topics:
-                assert den.topic in (topics[-1], "coffee")
+                assert den.settings.topic in (topics[-1], "coffee")
         driver.advance(2000)
         check_kept(driver)
         check_sound(driver)

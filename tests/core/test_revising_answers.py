@@ -68,7 +68,7 @@ class TestAnswersOfTheLog:
         assert bob.news() == []
         room = driver.state.chat.rooms.get("den")
         assert room is not None
-        assert (room.pending, room.last, room.topic) == (0, 2, "")
+        assert (room.pending, room.last, room.settings.topic) == (0, 2, "")
         check_kept(driver)
 
     def test_who_asked_is_gone(self, command: Command) -> None:

@@ -120,7 +120,7 @@ class TestTopic:
         driver.release()
         room = driver.state.chat.rooms.get("den")
         assert room is not None
-        assert (room.topic, room.owner, room.last) == ("tea", "", 1)
+        assert (room.settings.topic, room.owner, room.last) == ("tea", "", 1)
         check_kept(driver)
 
     def test_is_no_owner_s_who_came_second_and_lost_the_first(self) -> None:

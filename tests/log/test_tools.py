@@ -416,7 +416,7 @@ def lobby(seq: int) -> str:
         ("UPDATE rooms SET first = 9 WHERE key = 'lobby'", "room 'lobby': these do not fit together: first 9, last 6"),
         ("UPDATE rooms SET epoch = ''", "room 'lobby': it has no epoch"),
         ("UPDATE rooms SET latest = 1", "room 'lobby': an entry is later than the latest"),
-        (f"UPDATE entries SET kind = 9 WHERE id = {lobby(6)}", "room 'lobby': entry 6: it is of the unknown kind 9"),
+        (f"UPDATE entries SET kind = 99 WHERE id = {lobby(6)}", "room 'lobby': entry 6: it is of the unknown kind 9"),
         (f"UPDATE entries SET content = x'00' WHERE id = {lobby(6)}", "entry 6: its content or time is none"),
         (f"UPDATE entries SET at = 9e999 WHERE id = {lobby(6)}", "entry 6: its content or time is none"),
         (f"UPDATE entries SET content = 'left' WHERE id = {lobby(2)}", "entry 2: it is deleted, and there is"),
@@ -484,7 +484,7 @@ def test_check_says_what_it_looked_at(log: Path) -> None:
         "file", "pages", "meta", "rooms", "edits", "reactions", "keys", "index", "records",
     ]  # fmt: skip
     assert "rooms: 2, with 7 entries" in checked.looked
-    assert "records: 1 room, 2 user, 1 member, 1 session" in checked.looked
+    assert "records: 1 room, 2 user, 1 member, 1 session, 0 right, 0 block" in checked.looked
 
 
 def broken(path: Path, how: str) -> None:
@@ -508,7 +508,7 @@ def broken(path: Path, how: str) -> None:
         ("empty", "is no log file, or its beginning is damaged"),
         ("text", "is no log file, or its beginning is damaged"),
         ("foreign", "is the SQLite file of another program"),
-        ("newer", "has version 99; known is 1"),
+        ("newer", "has version 99; known is 2"),
         ("cut", "cannot be read: database disk image is malformed"),
     ],
 )

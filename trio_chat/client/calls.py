@@ -1,8 +1,8 @@
 """Commands that wait for their answer, and what is sent again after a lost connection.
 
 A `message` and a `private` have a key, which makes that harmless; what only asks is harmless anyway. `edit`, `react`,
-`topic` and `delete` are sent again, too: that may add a second entry that says the same, and it may undo what somebody
-else did to the same message in between. (A `delete` that finds nothing then is done.) `typing` is never repeated.
+`topic`, `delete` and verdicts are sent again, too: that may add a second entry that says the same, and it may undo what
+somebody else did in between. (A `delete` that finds nothing then is done.) `typing` is never repeated.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ ANSWERS: dict[str, type] = {
 DONE_BEFORE: dict[str, set[str]] = {
     "delete": {ErrorCode.NO_SUCH_ENTRY.value},
     "leave": {ErrorCode.NOT_IN_ROOM.value, ErrorCode.NO_SUCH_ROOM.value},
+    **{undone: {ErrorCode.NO_SUCH_USER.value} for undone in ("kick", "unmute", "unban", "unblock")},
 }
 
 # Refusals for what the command itself says: its first sending was refused, too.

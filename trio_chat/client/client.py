@@ -17,7 +17,7 @@ from trio_chat.client.events import Event, HistoryPage, Joined, Posted, RoomPage
 from trio_chat.client.inbox import Inbox
 from trio_chat.client.session import ChatSession
 from trio_chat.client.welcome import Backoff
-from trio_chat.core.messages import Position
+from trio_chat.core.messages import JUDGES, Position
 
 INBOX = 1000  # events
 MAX_MESSAGE = 2**24  # characters
@@ -28,6 +28,9 @@ KEY_BYTES = 16
 def make_key() -> str:
     """A key that no other message has."""
     return secrets.token_urlsafe(KEY_BYTES)
+
+
+ACTIONS = tuple(judge.type for judge in JUDGES)
 
 
 class ChatClient:
@@ -138,6 +141,42 @@ class ChatClient:
     async def set_topic(self, room: str, topic: str) -> None:
         """Set the topic of a room; an empty one takes it away."""
         await self._ask("topic", room=room, topic=topic)
+
+    async def moderate(
+        self, action: str, room: str, user: str, *, reason: str | None = None, duration: float | None = None
+    ) -> None:
+        """Do to a user in a room what its owner or a moderator may.
+
+        `action`: `kick`, `mute`, `unmute`, `ban`, `unban`, `promote` or `demote`. `reason`: at most 250 characters.
+        `duration`: seconds that a mute or a ban holds; None: for good.
+
+        Raises:
+            ValueError: there is no such action.
+        """
+        if action not in ACTIONS:
+            raise ValueError(f"action must be one of {', '.join(ACTIONS)}")
+        await self._ask(action, room=room, user=user, reason=reason, duration=duration)
+
+    async def set_room(
+        self, room: str, *, kind: str | None = None, slow_mode: float | None = None, receipts: bool | None = None
+    ) -> None:
+        """Set who comes into a room of ours and speaks there (`public`, `private`, `readonly`), and how fast.
+
+        `slow_mode`: seconds between two messages of one member, 0 for none. `receipts`: members hear who has read.
+        """
+        await self._ask("room", room=room, kind=kind, slow_mode=slow_mode, receipts=receipts)
+
+    async def invite(self, room: str, user: str) -> None:
+        """Let a user come into a private room that we own or moderate."""
+        await self._ask("invite", room=room, user=user)
+
+    async def block(self, user: str) -> None:
+        """Hear nothing more in private of a user, who is not told."""
+        await self._ask("block", user=user)
+
+    async def unblock(self, user: str) -> None:
+        """Hear of a user again."""
+        await self._ask("unblock", user=user)
 
     async def typing(self, room: str = "general", *, typing: bool = True) -> None:
         """Tell those in a room, or in the conversation `@name`, that we are typing, or stopped. Never sent again."""

@@ -167,11 +167,18 @@ class TopicSet(Entry):
 
 @attrs.frozen(kw_only=True)
 class Moderated(Entry):
-    """A moderator did `action` (`kick`, `mute`, …) to `user`, `until` a time where it is not for good."""
+    """`sender` did `action` (`kick`, `mute`, …) to `user`, `until` a time where it is not for good.
+
+    The `action` `room` is none on a user, but sets one or more of the last three.
+    """
 
     action: str
-    user: str
+    user: str = ""
     until: str | None = None
+    reason: str | None = None
+    kind: str | None = None
+    slow_mode: float | None = None
+    receipts: bool | None = None
 
 
 # --- What is not kept ------------------------------------------------------------------------------------------------

@@ -80,7 +80,9 @@ class Chat:
             return ErrorCode.BAD_ROOM
         room = user.rooms.get(name.key)
         if room is None:
-            return ErrorCode.NOT_IN_ROOM if self.rooms.get(name.key) else ErrorCode.NO_SUCH_ROOM
+            known = self.rooms.get(name.key)
+            told = known is not None and known.settings.access != "private"
+            return ErrorCode.NOT_IN_ROOM if told else ErrorCode.NO_SUCH_ROOM
         return room
 
     def find_talk(self, one: User, other: User) -> Room | None:

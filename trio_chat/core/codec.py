@@ -33,6 +33,7 @@ _JSON_NAMES = {
     "array": "an array",
     "str": "a string",
     "int": "an integer",
+    "float": "a number",
     "bool": "true or false",
     "null": "null",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from trio_chat.core import history, membership, messages, posting, revising, searching
+from trio_chat.core import history, membership, messages, moderating, posting, revising, searching
 from trio_chat.core.chat import Chat
 from trio_chat.core.effects import ConnId, Effect, Now
 from trio_chat.core.messages import Command
@@ -28,6 +28,11 @@ HANDLERS: dict[type[Command], Handler] = {
     messages.React: revising.react,
     messages.MarkRead: history.read,
     messages.SetTopic: revising.topic,
+    **dict.fromkeys(messages.JUDGES, moderating.judge),
+    messages.SetRoom: moderating.configure,
+    messages.Invite: moderating.invite,
+    messages.Block: moderating.block,
+    messages.Unblock: moderating.unblock,
     messages.ListRooms: membership.rooms,
     messages.ListUsers: membership.users,
 }

@@ -12,7 +12,7 @@ from trio_chat.core.effects import ConnId, Cut, Disconnected, Effect, Ending, No
 from trio_chat.core.errors import Close, ErrorCode, ends_session
 from trio_chat.core.events import System, Welcome, timestamp
 from trio_chat.core.history import replay
-from trio_chat.core.keeping import discard, discard_member, keep_session, keep_user
+from trio_chat.core.keeping import discard, discard_block, discard_member, keep_session, keep_user
 from trio_chat.core.membership import become_member, close, describe, quit_room
 from trio_chat.core.messages import Command, Connect, Position
 from trio_chat.core.names import RULE, parse_name
@@ -306,6 +306,8 @@ def end_user(chat: Chat, user: User, now: Now) -> list[Effect]:
     effects: list[Effect] = []
     chat.people.remove_user(user)
     discard(chat, UserRecord, user.id)
+    for subject in user.blocked:
+        discard_block(chat, user, subject)
     for room in list(user.rooms.values()):
         effects += quit_room(chat, user, room, now)
     for talk in list(user.talks.values()):

@@ -240,6 +240,7 @@ class Append:
     key: str | None = None
     moderator: bool = False
     keep: tuple[Keep | Discard, ...] = ()
+    subject: str = ""  # whom a verdict is about, see `User.subject`; a moderator: the user id
 
 
 @frozen

@@ -36,6 +36,12 @@ class System(Event, frozen=True, kw_only=True, tag="system"):
     seq: int | None = None
     by: str | None = None
     topic: str | None = None
+    action: str | None = None
+    user: str | None = None
+    until: str | None = None
+    kind: str | None = None
+    slow_mode: float | None = None
+    receipts: bool | None = None
     code: int | None = None
     reason: str | None = None
     retry_after: float | None = None
@@ -135,7 +141,7 @@ class Reacted(Event, frozen=True, kw_only=True, tag="reacted"):
 
 
 class ReadShown(Event, frozen=True, kw_only=True, tag="read"):
-    """Another session of the same user has read `room` up to `seq`."""
+    """Another session of the same user or, in a room with receipts, `sender` has read `room` up to `seq`."""
 
     room: str
     seq: int

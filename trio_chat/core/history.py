@@ -99,7 +99,7 @@ def page(chat: Chat, answer: Page, now: Now) -> list[Effect]:
         id=request.answer_to,
         room=called,
         epoch=request.epoch,
-        entries=[entry_event(entry, called) for entry in answer.entries],
+        entries=[entry_event(entry, called, session.user.id) for entry in answer.entries],
         first=answer.first,
         last=answer.last,
         more=_more(answer),
@@ -126,8 +126,8 @@ def _replayed(room: Room, session: Session, answer: Page, now: Now) -> list[Effe
     effects: list[Effect] = []
     if after + 1 < answer.first:  # trimmed under our feet
         effects.append(lagged(conn, session, room, now))
-    called = room.name_for(session.user)
-    effects += [Deliver((conn,), entry_event(entry, called), room.epoch, entry.seq) for entry in answer.entries]
+    called, reader = room.name_for(session.user), session.user.id
+    effects += [Deliver((conn,), entry_event(entry, called, reader), room.epoch, entry.seq) for entry in answer.entries]
     reached = answer.entries[-1].seq if answer.entries else room.last
     if reached >= room.last:
         room.caught_up(conn)
@@ -159,7 +159,8 @@ def read(chat: Chat, session: Session, conn: ConnId, request: MarkRead, now: Now
     moved = request.seq > mark.read
     mark.read = max(mark.read, request.seq)
     effects = ack(conn, request.id, room=called, seq=mark.read)
-    others = tuple(other for other in user.conns if other != conn)
+    told = room.conns if room.settings.receipts else user.conns
+    others = tuple(other for other in told if other != conn)
     if moved:
         keep_member(chat, user, room)
     if moved and others:

@@ -6,15 +6,29 @@ in the log before the first message that it allows.
 
 from __future__ import annotations
 
+import attrs
+
 from trio_chat.core.chat import Chat
 from trio_chat.core.effects import Discard, Keep
-from trio_chat.core.records import MemberRecord, Record, RoomRecord, SessionRecord, UserRecord, member_key
+from trio_chat.core.records import (
+    BlockRecord,
+    MemberRecord,
+    Record,
+    Right,
+    RightRecord,
+    RoomRecord,
+    SessionRecord,
+    UserRecord,
+    block_key,
+    member_key,
+    right_key,
+)
 from trio_chat.core.rooms import Room
 from trio_chat.core.sessions import Session, User
 
 
 def room_record(room: Room) -> RoomRecord:
-    """A room as it is kept: with the topic that it is about to get, for the log has that before this."""
+    """A room as it is kept: with the settings that it is about to get, for the log has those before this."""
     between = None if room.between is None else (room.between[0].id, room.between[1].id)
     return RoomRecord(
         key=room.key,
@@ -22,9 +36,9 @@ def room_record(room: Room) -> RoomRecord:
         number=room.number,
         epoch=room.epoch,
         owner=room.owner,
-        topic=room.topics[-1].content if room.topics else room.topic,
         between=between,
         deserted_at=room.deserted_at,
+        **attrs.asdict(room.planned),
     )
 
 
@@ -62,6 +76,16 @@ def keep_session(chat: Chat, session: Session) -> None:
     )
 
 
+def keep_right(chat: Chat, right: RightRecord) -> None:
+    """Note a right."""
+    _keep(chat, right)
+
+
+def keep_block(chat: Chat, user: User, subject: str) -> None:
+    """Note a block."""
+    _keep(chat, BlockRecord(user=user.id, subject=subject, name=user.blocked[subject]))
+
+
 def _keep(chat: Chat, record: Record) -> None:
     chat.changes[record.kind, record.key] = Keep(record)
 
@@ -74,3 +98,13 @@ def discard(chat: Chat, kind: type[Record], key: str) -> None:
 def discard_member(chat: Chat, user: User, room: Room) -> None:
     """Note the end of a membership."""
     discard(chat, MemberRecord, member_key(user.id, room.key))
+
+
+def discard_right(chat: Chat, room: str, what: Right, subject: str) -> None:
+    """Note that a right is no more."""
+    discard(chat, RightRecord, right_key(room, what, subject))
+
+
+def discard_block(chat: Chat, user: User, subject: str) -> None:
+    """Note that a block is no more."""
+    discard(chat, BlockRecord, block_key(user.id, subject))

@@ -15,6 +15,7 @@ from trio_chat.core.keeping import discard, discard_member, keep_member, keep_ro
 from trio_chat.core.messages import Join, Leave, ListRooms, ListUsers
 from trio_chat.core.names import Name
 from trio_chat.core.records import RoomRecord
+from trio_chat.core.rights import Refusal, barred, drop_right
 from trio_chat.core.rooms import Room
 from trio_chat.core.sessions import Session, User
 
@@ -23,13 +24,16 @@ LIST_HEAD = 1024  # bytes of a list's frame beside its items
 ROOM_BYTES = 384  # bytes of a room in a list, at most, beside its topic
 
 
-def enter(chat: Chat, session: Session, conn: ConnId, name: Name, now: Now) -> Room | tuple[ErrorCode, float | None]:
+def enter(chat: Chat, session: Session, conn: ConnId, name: Name, now: Now) -> Room | Refusal:
     """Make the user a member of the room, creating it if need be; or say why not, and for how long.
 
     Its creator owns it. All checks come before any change.
     """
     user, limits = session.user, chat.limits
     room = chat.rooms.get(name.key)
+    refusal = None if room is None else barred(room, user, now)
+    if refusal is not None:
+        return refusal
     if len(user.rooms) >= limits.rooms_per_user:
         return ErrorCode.TOO_MANY_ROOMS, None
     if room is None:
@@ -40,6 +44,7 @@ def enter(chat: Chat, session: Session, conn: ConnId, name: Name, now: Now) -> R
             return ErrorCode.RATE_LIMITED, wait
         room = chat.rooms.create(name)
     become_member(chat, user, room, now)
+    drop_right(chat, room, "invited", user.id)
     return room
 
 
@@ -119,10 +124,15 @@ def leave(chat: Chat, session: Session, conn: ConnId, request: Leave, now: Now) 
         room = ErrorCode.BAD_ROOM
     if isinstance(room, ErrorCode):
         return [refuse(conn, request, room)]
-    for live in session.user.conns:
-        room.detach(live)
     effects = ack(conn, request.id, room=room.name)
-    return effects + quit_room(chat, session.user, room, now)
+    return effects + expel(chat, session.user, room, now)
+
+
+def expel(chat: Chat, user: User, room: Room, now: Now) -> list[Effect]:
+    """Take the user out; the user's connections hear nothing of the room from now on."""
+    for live in user.conns:
+        room.detach(live)
+    return quit_room(chat, user, room, now)
 
 
 def quit_room(chat: Chat, user: User, room: Room, now: Now) -> list[Effect]:
@@ -133,14 +143,17 @@ def quit_room(chat: Chat, user: User, room: Room, now: Now) -> list[Effect]:
         session.positions.pop(room.key, None)
     if room.present.remove(user):
         chat.tell(room, user, now.mono, joined=False)
+    drop_right(chat, room, "moderator", user.id)
     if room.owner == user.id:
         succeed(chat, room, now)
     return close_if_empty(chat, room)
 
 
 def succeed(chat: Chat, room: Room, now: Now) -> None:
-    """Its owner is gone: who has been a member for longest owns it; where nobody is, who comes next."""
-    room.owner = next(iter(room.members), "")
+    """Its owner is gone: the longest moderator owns it, or the longest member; where nobody is, who comes next."""
+    moderators = (user for what, user in room.rights if what == "moderator")
+    room.owner = next(moderators, None) or next(iter(room.members), "")
+    drop_right(chat, room, "moderator", room.owner)
     if room.members:
         room.deserted_at = None
     else:
@@ -162,6 +175,8 @@ def close(chat: Chat, room: Room) -> list[Effect]:
     chat.stirred.discard(room)
     chat.deserted.discard(room)
     discard(chat, RoomRecord, room.key)
+    for what, subject in list(room.rights):
+        drop_right(chat, room, what, subject)
     return [Forget(room.key, room.epoch)]
 
 
@@ -185,9 +200,14 @@ def rooms(chat: Chat, session: Session, conn: ConnId, request: ListRooms, now: N
     else:
         found = chat.rooms.listed.page(after, limit + 1)
     count = _fit(found[:limit], chat.limits.max_message_bytes - LIST_HEAD, room_size)
-    shown = [describe(room, user, listed=True) for room in found[:count]]
+    shown = [describe(room, user, listed=True) for room in found[:count] if _is_shown(room, user)]
     cursor = str(found[count - 1].number) if count < len(found) else None
     return [Reply(conn, RoomList(id=request.id, rooms=shown, cursor=cursor))]
+
+
+def _is_shown(room: Room, user: User) -> bool:
+    """Private rooms are told to members only; a page may so be shorter than it might be."""
+    return room.settings.access != "private" or user.id in room.members or user.admin
 
 
 def describe(room: Room, user: User, *, listed: bool = False) -> dict[str, Any]:
@@ -195,9 +215,9 @@ def describe(room: Room, user: User, *, listed: bool = False) -> dict[str, Any]:
     described: dict[str, Any] = {"room": room.name_for(user)}
     if listed:
         described["members"] = room.presence
-        described["kind"] = "public" if room.between is None else "private"
-        if room.topic:
-            described["topic"] = room.topic
+        described["kind"] = room.settings.access if room.between is None else "private"
+        if room.settings.topic:
+            described["topic"] = room.settings.topic
     described |= {"epoch": room.epoch, "last": room.last}
     if room.key in user.marks:
         described["read"] = user.marks[room.key].read
@@ -206,7 +226,7 @@ def describe(room: Room, user: User, *, listed: bool = False) -> dict[str, Any]:
 
 def room_size(room: Room) -> int:
     """Bytes of a described room, at most."""
-    return ROOM_BYTES + (json_size(room.topic) if room.topic else 0)
+    return ROOM_BYTES + (json_size(room.settings.topic) if room.settings.topic else 0)
 
 
 def users(chat: Chat, session: Session, conn: ConnId, request: ListUsers, now: Now) -> list[Effect]:

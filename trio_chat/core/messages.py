@@ -6,32 +6,16 @@ Of each class, the docstring's first line is what the generated documents say of
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Callable
-from typing import Any, ClassVar, TypeAlias
+from typing import ClassVar, TypeAlias
 
 import attrs
 
+from trio_chat.core import rules
 from trio_chat.core.errors import ErrorCode
-from trio_chat.core.names import INVISIBLE
+from trio_chat.core.rules import MAX_ID
 
 CommandId: TypeAlias = str | int
-MAX_ID = 2**53 - 1  # the largest integer that JavaScript holds exactly
 ID_RULE = "a string of 1-64 characters, or an integer from 0 to 2**53 - 1"
-
-
-@attrs.frozen(eq=False)
-class Rule:
-    """What a field's value must be: a validator, with its words for people and its JSON Schema for programs."""
-
-    must: str
-    good: Callable[[Any], bool]
-    schema: dict[str, Any]
-
-    def __call__(self, _instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-        """Check; what is None was left out. The message goes out as it is."""
-        if value is not None and not self.good(value):
-            raise ValueError(f"{attribute.name} must be {self.must}")
 
 
 def valid_id(value: object) -> bool:
@@ -41,48 +25,12 @@ def valid_id(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_ID
 
 
-_short = Rule("a string of 1-64 characters", lambda value: 1 <= len(value) <= 64, {"minLength": 1, "maxLength": 64})
-_full = Rule("a string that is not empty", bool, {"minLength": 1})
-_seq = Rule("an integer from 1 to 2**53 - 1", lambda value: 1 <= value <= MAX_ID, {"minimum": 1, "maximum": MAX_ID})
-_position = Rule(
-    "an integer from 0 to 2**53 - 1", lambda value: 0 <= value <= MAX_ID, {"minimum": 0, "maximum": MAX_ID}
-)
-_topic = Rule(
-    "a string of at most 250 characters, without control characters and bidirectional overrides",
-    lambda value: len(value) <= 250 and not any(map(_is_control, value)),
-    {"maxLength": 250},
-)
-_emoji = Rule(
-    "a string of 1-32 characters and at most 64 bytes, something to see among them, and no space, quote or backslash",
-    lambda value: 1 <= len(value) <= 32 and len(value.encode()) <= 64 and _is_emoji(value),
-    {"minLength": 1, "maxLength": 32},
-)
-_query = Rule("a string of 1-256 characters", lambda value: 1 <= len(value) <= 256, {"minLength": 1, "maxLength": 256})
-_limit = Rule("an integer from 1 to 200", lambda value: 1 <= value <= 200, {"minimum": 1, "maximum": 200})
-
-
-JOINERS = {"\u200d", *map(chr, range(0xE0020, 0xE0080))}  # between the parts of an emoji: joiner and tags
-BLANK = INVISIBLE | {"\u2800"}
-OVERRIDES = set("\u202a\u202b\u202c\u202d\u202e")  # they would turn round what stands behind them, too
-
-
-def _is_control(char: str) -> bool:
-    return unicodedata.category(char) in ("Cc", "Zl", "Zp") or char in OVERRIDES
-
-
-def _is_emoji(text: str) -> bool:
-    """There is something to see, nothing unseen but what joins, and nothing that needs an escape in JSON."""
-    if any(char in '"\\' or (unicodedata.category(char)[0] in "CZ" and char not in JOINERS) for char in text):
-        return False
-    return any(unicodedata.category(char)[0] in "LNPS" and char not in BLANK for char in text)
-
-
 @attrs.frozen(kw_only=True)
 class Position:
     """Where a client is in a room's log: the last `seq` it has, in an `epoch`."""
 
     epoch: str
-    seq: int = attrs.field(validator=_position)
+    seq: int = attrs.field(validator=rules.position)
 
 
 @attrs.frozen(kw_only=True)
@@ -115,10 +63,10 @@ class Message(Command):
     """Post `content` to `room`, joining (and creating) it first."""
 
     type = "message"
-    content: str = attrs.field(validator=_full)
+    content: str = attrs.field(validator=rules.full)
     room: str = "general"
-    key: str | None = attrs.field(default=None, validator=_short)
-    reply_to: int | None = attrs.field(default=None, validator=_seq)
+    key: str | None = attrs.field(default=None, validator=rules.short)
+    reply_to: int | None = attrs.field(default=None, validator=rules.seq)
 
 
 @attrs.frozen(kw_only=True)
@@ -127,9 +75,9 @@ class Private(Command):
 
     type = "private"
     to: str
-    content: str = attrs.field(validator=_full)
-    key: str | None = attrs.field(default=None, validator=_short)
-    reply_to: int | None = attrs.field(default=None, validator=_seq)
+    content: str = attrs.field(validator=rules.full)
+    key: str | None = attrs.field(default=None, validator=rules.short)
+    reply_to: int | None = attrs.field(default=None, validator=rules.seq)
 
 
 @attrs.frozen(kw_only=True)
@@ -177,9 +125,9 @@ class GetHistory(Command):
 
     type = "history"
     room: str
-    before: int | None = attrs.field(default=None, validator=_seq)
-    after: int | None = attrs.field(default=None, validator=_position)
-    limit: int = attrs.field(default=50, validator=_limit)
+    before: int | None = attrs.field(default=None, validator=rules.seq)
+    after: int | None = attrs.field(default=None, validator=rules.position)
+    limit: int = attrs.field(default=50, validator=rules.limit)
 
     def __attrs_post_init__(self) -> None:
         """Check that there is one direction at most."""
@@ -192,10 +140,10 @@ class Find(Command):
     """Ask for messages with all the words of `query`, in one room or in all that one is in, the newest first."""
 
     type = "search"
-    query: str = attrs.field(validator=_query)
+    query: str = attrs.field(validator=rules.query)
     room: str | None = None
-    limit: int = attrs.field(default=50, validator=_limit)
-    cursor: str | None = attrs.field(default=None, validator=_short)
+    limit: int = attrs.field(default=50, validator=rules.limit)
+    cursor: str | None = attrs.field(default=None, validator=rules.short)
 
 
 @attrs.frozen(kw_only=True)
@@ -204,8 +152,8 @@ class Edit(Command):
 
     type = "edit"
     room: str
-    seq: int = attrs.field(validator=_seq)
-    content: str = attrs.field(validator=_full)
+    seq: int = attrs.field(validator=rules.seq)
+    content: str = attrs.field(validator=rules.full)
 
 
 @attrs.frozen(kw_only=True)
@@ -214,7 +162,7 @@ class Delete(Command):
 
     type = "delete"
     room: str
-    seq: int = attrs.field(validator=_seq)
+    seq: int = attrs.field(validator=rules.seq)
 
 
 @attrs.frozen(kw_only=True)
@@ -223,8 +171,8 @@ class React(Command):
 
     type = "react"
     room: str
-    seq: int = attrs.field(validator=_seq)
-    emoji: str = attrs.field(validator=_emoji)
+    seq: int = attrs.field(validator=rules.seq)
+    emoji: str = attrs.field(validator=rules.emoji)
     remove: bool = False
 
 
@@ -234,7 +182,7 @@ class MarkRead(Command):
 
     type = "read"
     room: str
-    seq: int = attrs.field(validator=_seq)
+    seq: int = attrs.field(validator=rules.seq)
 
 
 @attrs.frozen(kw_only=True)
@@ -243,7 +191,109 @@ class SetTopic(Command):
 
     type = "topic"
     room: str
-    topic: str = attrs.field(validator=_topic)
+    topic: str = attrs.field(validator=rules.topic)
+
+
+@attrs.frozen(kw_only=True)
+class Judge(Command):
+    """What the verdicts have in common: on whom, where, and why."""
+
+    room: str
+    user: str
+    reason: str = attrs.field(default="", validator=rules.topic)
+    duration: ClassVar[float | None] = None
+
+
+@attrs.frozen(kw_only=True)
+class Kick(Judge):
+    """Take `user` out of `room`; by its owner or a moderator."""
+
+    type = "kick"
+
+
+@attrs.frozen(kw_only=True)
+class Mute(Judge):
+    """Let `user` say nothing in `room`, for `duration` seconds or for good; by its owner or a moderator."""
+
+    type = "mute"
+    duration: float | None = attrs.field(default=None, validator=rules.duration)  # type: ignore[misc]  # no class's own here
+
+
+@attrs.frozen(kw_only=True)
+class Unmute(Judge):
+    """Take a mute back; by the owner or a moderator."""
+
+    type = "unmute"
+
+
+@attrs.frozen(kw_only=True)
+class Ban(Judge):
+    """Take `user` out of `room` and not in again, for `duration` seconds or for good; by its owner or a moderator."""
+
+    type = "ban"
+    duration: float | None = attrs.field(default=None, validator=rules.duration)  # type: ignore[misc]  # no class's own here
+
+
+@attrs.frozen(kw_only=True)
+class Unban(Judge):
+    """Take a ban back; by the owner or a moderator."""
+
+    type = "unban"
+
+
+@attrs.frozen(kw_only=True)
+class Promote(Judge):
+    """Make a member of `room` a moderator; by its owner or a moderator."""
+
+    type = "promote"
+
+
+@attrs.frozen(kw_only=True)
+class Demote(Judge):
+    """Make a moderator one no longer; by the owner, or by the moderator."""
+
+    type = "demote"
+
+
+@attrs.frozen(kw_only=True)
+class SetRoom(Command):
+    """Set who comes into `room` and speaks there, its slow mode (seconds, 0: off), its receipts; by its owner."""
+
+    type = "room"
+    room: str
+    kind: str | None = attrs.field(default=None, validator=rules.access)
+    slow_mode: float | None = attrs.field(default=None, validator=rules.slow)
+    receipts: bool | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """Check that there is something to set."""
+        if self.kind is None and self.slow_mode is None and self.receipts is None:
+            raise ValueError("kind, slow_mode or receipts must be given")
+
+
+@attrs.frozen(kw_only=True)
+class Invite(Command):
+    """Let `user` come into a private `room`; by its owner or a moderator."""
+
+    type = "invite"
+    room: str
+    user: str
+
+
+@attrs.frozen(kw_only=True)
+class Block(Command):
+    """Hear nothing more in private of `user`, who is not told."""
+
+    type = "block"
+    user: str
+
+
+@attrs.frozen(kw_only=True)
+class Unblock(Command):
+    """Hear of `user` again."""
+
+    type = "unblock"
+    user: str
 
 
 @attrs.frozen(kw_only=True)
@@ -252,8 +302,8 @@ class ListRooms(Command):
 
     type = "rooms"
     mine: bool = False
-    limit: int = attrs.field(default=50, validator=_limit)
-    cursor: str | None = attrs.field(default=None, validator=_short)
+    limit: int = attrs.field(default=50, validator=rules.limit)
+    cursor: str | None = attrs.field(default=None, validator=rules.short)
 
 
 @attrs.frozen(kw_only=True)
@@ -262,8 +312,8 @@ class ListUsers(Command):
 
     type = "users"
     room: str = "general"
-    limit: int = attrs.field(default=50, validator=_limit)
-    cursor: str | None = attrs.field(default=None, validator=_short)
+    limit: int = attrs.field(default=50, validator=rules.limit)
+    cursor: str | None = attrs.field(default=None, validator=rules.short)
 
 
 @attrs.frozen(kw_only=True)
@@ -275,6 +325,7 @@ class Bad(Command):
     content: str
 
 
+JUDGES: tuple[type[Judge], ...] = (Kick, Mute, Unmute, Ban, Unban, Promote, Demote)
 COMMANDS: tuple[type[Command], ...] = (
     Connect,
     Message,
@@ -290,6 +341,11 @@ COMMANDS: tuple[type[Command], ...] = (
     React,
     MarkRead,
     SetTopic,
+    *JUDGES,
+    SetRoom,
+    Invite,
+    Block,
+    Unblock,
     ListRooms,
     ListUsers,
 )

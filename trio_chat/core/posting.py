@@ -26,12 +26,15 @@ from trio_chat.core.events import Pong, TypingShown, timestamp
 from trio_chat.core.keeping import keep_member, keep_room, keep_session
 from trio_chat.core.membership import close_if_empty, created, enter
 from trio_chat.core.messages import Message, Ping, Private, Typing
+from trio_chat.core.rights import Refusal, barred, silenced, slowed
 from trio_chat.core.rooms import Room
 from trio_chat.core.sessions import Session, User
+from trio_chat.core.verdicts import VERDICTS, carry_out
 
 ENTRY_HEAD = 1024  # bytes of an entry's frame beside its content, at most: three names of 130, and the rest
 TYPING_SECONDS = 1.0  # between two typings to one target that are passed on
 TYPING_TARGETS = 128  # remembered of one session
+SETTINGS = ("topic", "room")  # the entries that change a room's settings
 
 
 def message(chat: Chat, session: Session, conn: ConnId, request: Message, now: Now) -> list[Effect]:
@@ -40,20 +43,19 @@ def message(chat: Chat, session: Session, conn: ConnId, request: Message, now: N
     if name is None:
         return [refuse(conn, request, ErrorCode.BAD_ROOM)]
     effects: list[Effect] = []
-    room = session.user.rooms.get(name.key)
+    user = session.user
+    room = user.rooms.get(name.key)
+    known = room or chat.rooms.get(name.key)
+    refusal = _refusal(known, user, request.reply_to, now)
+    if refusal is not None:
+        return [refuse(conn, request, refusal[0], retry_after=refusal[1])]
     if room is None:
-        known = chat.rooms.get(name.key)
-        if not held(known, request.reply_to):
-            return [refuse(conn, request, ErrorCode.NO_SUCH_ENTRY)]
         entered = enter(chat, session, conn, name, now)
         if isinstance(entered, tuple):
             return [refuse(conn, request, entered[0], retry_after=entered[1])]
         room = entered
         if known is None:
             effects = created(room, session, conn, now)
-    elif not held(room, request.reply_to):
-        return [refuse(conn, request, ErrorCode.NO_SUCH_ENTRY)]
-    user = session.user
     draft = Draft(
         "message",
         user.id,
@@ -66,6 +68,17 @@ def message(chat: Chat, session: Session, conn: ConnId, request: Message, now: N
     )
     effects.append(_append(room, draft, conn, request))
     return effects
+
+
+def _refusal(room: Room | None, user: User, reply_to: int | None, now: Now) -> Refusal | None:
+    """Why the user may not say this in a room, which may be a new one."""
+    if room is None or not room.guarded:
+        return None if held(room, reply_to) else (ErrorCode.NO_SUCH_ENTRY, None)
+    kept_out = None if user.id in room.members else barred(room, user, now)
+    refusal = kept_out or silenced(room, user, now)
+    if refusal is not None:
+        return refusal
+    return slowed(room, user, now) if held(room, reply_to) else (ErrorCode.NO_SUCH_ENTRY, None)
 
 
 def private(chat: Chat, session: Session, conn: ConnId, request: Private, now: Now) -> list[Effect]:
@@ -97,6 +110,7 @@ def private(chat: Chat, session: Session, conn: ConnId, request: Private, now: N
         json_size(request.content) + ENTRY_HEAD,
         to=other.name.text,
         reply_to=request.reply_to,
+        hidden=bool(other.blocked) and user.subject in other.blocked,
     )
     return [_append(room, draft, conn, request)]
 
@@ -126,19 +140,20 @@ def committed(chat: Chat, answer: Committed | Duplicate, now: Now) -> list[Effec
     if isinstance(answer, Duplicate):
         return effects + close_if_empty(chat, room)
     room.last, room.first = answer.entry.seq, answer.first
-    if draft.kind == "topic":
-        room.topic = draft.content
-        room.topics.remove(draft)
-    return effects + _deliver(room, answer.entry)
+    if draft.kind in SETTINGS:
+        room.settings = room.settings.changed(draft)
+        room.changes.remove(draft)
+    effects += _deliver(room, answer.entry)
+    return effects + carry_out(chat, room, request, now) if draft.kind in VERDICTS else effects
 
 
 def _deliver(room: Room, entry: Entry) -> list[Effect]:
     """To all at once, but for an entry that names the conversation, which each side calls by another name."""
     audience = room.audience()
-    if room.between is None or entry.draft.kind == "private":
+    if room.between is None or (entry.draft.kind == "private" and not entry.draft.hidden):
         return [Deliver(audience, entry_event(entry, room.name), room.epoch, entry.seq)]
     return [
-        Deliver(to, entry_event(entry, room.name_for(user)), room.epoch, entry.seq)
+        Deliver(to, entry_event(entry, room.name_for(user), user.id), room.epoch, entry.seq)
         for user in room.between
         if (to := tuple(conn for conn in audience if room.conns[conn].user is user))
     ]
@@ -164,9 +179,9 @@ def not_committed(chat: Chat, answer: KeyReused | Rejected | Stale | Failed, now
     room = chat.rooms.get(request.room)
     if room is not None and room.epoch == request.epoch:
         room.pending -= 1
-        if request.draft.kind == "topic":
-            room.topics.remove(request.draft)
-            keep_room(chat, room)  # another change may have been kept meanwhile, with the topic that is none now
+        if request.draft.kind in SETTINGS:
+            room.changes.remove(request.draft)
+            keep_room(chat, room)  # another change may have been kept meanwhile, with the setting that is none now
         effects += close_if_empty(chat, room)
     return effects
 
@@ -184,12 +199,17 @@ def typing(chat: Chat, session: Session, conn: ConnId, request: Typing, now: Now
             return [refuse(conn, request, other)]
         if other is user:
             return [refuse(conn, request, ErrorCode.BAD_ROOM)]
+        if user.subject in other.blocked:
+            return ack(conn, request.id)
         target, key = other, f"@{other.name.key}"
         shown = TypingShown(from_=name, sender=name, to=other.name.text, isTyping=request.isTyping)
     else:
         room = chat.find_room(user, written)
         if isinstance(room, ErrorCode):
             return [refuse(conn, request, room)]
+        refusal = silenced(room, user, now) if room.guarded else None
+        if refusal is not None:
+            return [refuse(conn, request, refusal[0], retry_after=refusal[1])]
         target, key = room, room.key
         shown = TypingShown(from_=name, sender=name, room=room.name, isTyping=request.isTyping)
     effects = ack(conn, request.id)

@@ -5,16 +5,19 @@ The log keeps the newest record of each key. It is what a server that was starte
 
 from __future__ import annotations
 
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 import attrs
+
+Access: TypeAlias = Literal["public", "private", "readonly"]
+Right: TypeAlias = Literal["moderator", "invited", "muted", "banned"]
 
 
 @attrs.frozen(kw_only=True)
 class RoomRecord:
     """A room or, with `between` (two user ids), a private conversation.
 
-    `deserted_at`: since when nobody is a member of it.
+    `deserted_at`: since when nobody is a member of it. `access`: the `kind` that its owner gave it.
     """
 
     kind: ClassVar[str] = "room"
@@ -26,6 +29,9 @@ class RoomRecord:
     topic: str = ""
     between: tuple[str, str] | None = None
     deserted_at: float | None = None  # seconds since 1970
+    access: Access = "public"
+    slow_mode: float = 0.0  # seconds
+    receipts: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -72,13 +78,71 @@ class SessionRecord:
     cut: int | None = None
 
 
-Record: TypeAlias = RoomRecord | UserRecord | MemberRecord | SessionRecord
-RECORDS: tuple[type[Record], ...] = (RoomRecord, UserRecord, MemberRecord, SessionRecord)
+@attrs.frozen(kw_only=True)
+class RightRecord:
+    """What `subject` may do, or may not, in `room`, until `until`; given by the user named `by`.
+
+    `subject`: a user id or, of a guest who is muted or banned, `name:KEY`. `name`, `name_key`: as it was called.
+    """
+
+    kind: ClassVar[str] = "right"
+    what: Right
+    room: str
+    subject: str
+    name: str
+    name_key: str
+    by: str
+    at: float  # seconds since 1970
+    until: float | None = None  # likewise
+    reason: str = ""
+
+    @property
+    def key(self) -> str:
+        """All three."""
+        return right_key(self.room, self.what, self.subject)
+
+    @property
+    def number(self) -> float:
+        """Its place: they are in the order in which they were given."""
+        return self.at
+
+
+@attrs.frozen(kw_only=True)
+class BlockRecord:
+    """`user` wants to hear nothing in private of `subject` (a user id or, of a guest, `name:KEY`), called `name`."""
+
+    kind: ClassVar[str] = "block"
+    user: str
+    subject: str
+    name: str
+    number: int = 0
+
+    @property
+    def key(self) -> str:
+        """Both."""
+        return block_key(self.user, self.subject)
+
+
+Record: TypeAlias = RoomRecord | UserRecord | MemberRecord | SessionRecord | RightRecord | BlockRecord
+RECORDS: tuple[type[Record], ...] = (
+    *(RoomRecord, UserRecord, MemberRecord),
+    *(SessionRecord, RightRecord, BlockRecord),
+)
 
 
 def member_key(user: str, room: str) -> str:
     """The key of a membership."""
     return f"{user}\n{room}"
+
+
+def right_key(room: str, what: Right, subject: str) -> str:
+    """The key of a right."""
+    return f"{what}\n{room}\n{subject}"
+
+
+def block_key(user: str, subject: str) -> str:
+    """The key of a block."""
+    return f"{user}\n{subject}"
 
 
 @attrs.frozen(kw_only=True)

@@ -15,11 +15,22 @@ from trio_chat.core.keeping import discard, keep_member, keep_room, keep_session
 from trio_chat.core.limits import Window
 from trio_chat.core.membership import close_if_empty, succeed
 from trio_chat.core.names import parse_name
-from trio_chat.core.records import MemberRecord, Record, Restored, RoomRecord, SessionRecord, Span, UserRecord
+from trio_chat.core.records import (
+    BlockRecord,
+    MemberRecord,
+    Record,
+    Restored,
+    RightRecord,
+    RoomRecord,
+    SessionRecord,
+    Span,
+    UserRecord,
+)
 from trio_chat.core.rooms import Room
 from trio_chat.core.sessions import UNKNOWN, Mark, Session, User
+from trio_chat.core.settings import Settings
 
-Kept = TypeVar("Kept", RoomRecord, UserRecord, MemberRecord, SessionRecord)
+Kept = TypeVar("Kept", RoomRecord, UserRecord, MemberRecord, SessionRecord, RightRecord, BlockRecord)
 
 
 def restore(chat: Chat, given: Restored, now: Now) -> list[Effect]:
@@ -35,6 +46,10 @@ def restore(chat: Chat, given: Restored, now: Now) -> list[Effect]:
         if one is chat.general or one.between is not None:
             _complete(chat, one)
     detached: list[Session] = []
+    for right in _of(given, RightRecord):
+        _keep_or_drop(chat, right, taken=_right(chat, right, now))
+    for block in _of(given, BlockRecord):
+        _keep_or_drop(chat, block, taken=_block(chat, block))
     for session in _of(given, SessionRecord):
         _keep_or_drop(chat, session, taken=_session(chat, given, session, detached, now))
     for back in sorted(detached, key=lambda session: session.detached_at):
@@ -78,11 +93,15 @@ def _general(chat: Chat, given: Restored) -> None:
     fresh, general.epoch = general.epoch, ""
     for record in _of(given, RoomRecord):
         if record.key == general.key:
-            general.topic = record.topic
+            general.settings = _settings(record)
             general.epoch = record.epoch if given.trusted else ""
     _span(given, general)
     general.epoch = general.epoch or fresh
     keep_room(chat, general)
+
+
+def _settings(record: RoomRecord) -> Settings:
+    return Settings(record.topic, record.access, record.slow_mode, record.receipts)
 
 
 def _span(given: Restored, room: Room) -> None:
@@ -98,7 +117,7 @@ def _is_of(room: Room | None, span: Span) -> bool:
 
 def _room(chat: Chat, given: Restored, record: RoomRecord) -> bool:
     room = Room(record.key, record.name, record.number, record.epoch if given.trusted else "")
-    room.owner, room.topic, room.deserted_at = record.owner, record.topic, record.deserted_at
+    room.owner, room.settings, room.deserted_at = record.owner, _settings(record), record.deserted_at
     if record.between is not None:
         one, other = (chat.people.by_id.get(user) for user in record.between)
         if one is None or other is None:
@@ -119,6 +138,24 @@ def _member(chat: Chat, given: Restored, record: MemberRecord) -> bool:
     chat.rooms.enroll(user, room, mark)
     if mark.read != record.read:
         keep_member(chat, user, room)
+    return True
+
+
+def _right(chat: Chat, record: RightRecord, now: Now) -> bool:
+    room = chat.rooms.get(record.room)
+    if room is None or room.between is not None or (record.until is not None and record.until <= now.wall):
+        return False
+    if record.what == "moderator" and record.subject not in room.members:
+        return False
+    room.rights[record.what, record.subject] = record
+    return True
+
+
+def _block(chat: Chat, record: BlockRecord) -> bool:
+    user = chat.people.by_id.get(record.user)
+    if user is None:
+        return False
+    user.blocked[record.subject] = record.name
     return True
 
 

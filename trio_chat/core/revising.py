@@ -15,6 +15,7 @@ from trio_chat.core.keeping import room_record
 from trio_chat.core.membership import public_room
 from trio_chat.core.messages import Delete, Edit, React, SetTopic
 from trio_chat.core.posting import ENTRY_HEAD, held
+from trio_chat.core.rights import Rank, Refusal, rank, silenced
 from trio_chat.core.rooms import Room
 from trio_chat.core.sessions import Session
 
@@ -24,7 +25,10 @@ def edit(chat: Chat, session: Session, conn: ConnId, request: Edit, now: Now) ->
     room = _room(chat, session, request)
     if isinstance(room, ErrorCode):
         return [refuse(conn, request, room)]
-    return _refer(room, conn, request, _draft("edit", session, room, now, request.content))
+    refusal = _refusal(room, session, now)
+    if refusal is not None:
+        return [refuse(conn, request, refusal[0], retry_after=refusal[1])]
+    return _refer(room, conn, request, session, _draft("edit", session, room, now, request.content))
 
 
 def delete(chat: Chat, session: Session, conn: ConnId, request: Delete, now: Now) -> list[Effect]:
@@ -32,7 +36,7 @@ def delete(chat: Chat, session: Session, conn: ConnId, request: Delete, now: Now
     room = _room(chat, session, request)
     if isinstance(room, ErrorCode):
         return [refuse(conn, request, room)]
-    return _refer(room, conn, request, _draft("delete", session, room, now))
+    return _refer(room, conn, request, session, _draft("delete", session, room, now))
 
 
 def react(chat: Chat, session: Session, conn: ConnId, request: React, now: Now) -> list[Effect]:
@@ -40,8 +44,11 @@ def react(chat: Chat, session: Session, conn: ConnId, request: React, now: Now) 
     room = _room(chat, session, request)
     if isinstance(room, ErrorCode):
         return [refuse(conn, request, room)]
+    refusal = _refusal(room, session, now)
+    if refusal is not None and refusal[0] is not ErrorCode.FORBIDDEN:  # one may react to what is announced
+        return [refuse(conn, request, refusal[0], retry_after=refusal[1])]
     draft = _draft("react", session, room, now)
-    return _refer(room, conn, request, attrs.evolve(draft, emoji=request.emoji, remove=request.remove))
+    return _refer(room, conn, request, session, attrs.evolve(draft, emoji=request.emoji, remove=request.remove))
 
 
 def _room(chat: Chat, session: Session, request: Edit | Delete | React) -> Room | ErrorCode:
@@ -50,10 +57,21 @@ def _room(chat: Chat, session: Session, request: Edit | Delete | React) -> Room 
     return ErrorCode.NO_SUCH_ENTRY if isinstance(room, Room) and not held(room, request.seq) else room
 
 
-def _refer(room: Room, conn: ConnId, request: Edit | Delete | React, draft: Draft) -> list[Effect]:
+def _refusal(room: Room, session: Session, now: Now) -> Refusal | None:
+    """Why nothing may be said here, by which an old entry would say something new."""
+    user = session.user
+    if room.between is None:
+        return silenced(room, user, now) if room.guarded else None
+    one, other = room.between
+    blocked = (other if user is one else one).blocked
+    return (ErrorCode.NO_SUCH_ENTRY, None) if user.subject in blocked else None
+
+
+def _refer(room: Room, conn: ConnId, request: Edit | Delete | React, session: Session, draft: Draft) -> list[Effect]:
     room.pending += 1
     draft = attrs.evolve(draft, of=request.seq)
-    return [Append(room.key, room.epoch, draft, conn, request.id, moderator=room.owner == draft.author)]
+    moderator = rank(room, session.user) > Rank.MEMBER
+    return [Append(room.key, room.epoch, draft, conn, request.id, moderator=moderator)]
 
 
 def topic(chat: Chat, session: Session, conn: ConnId, request: SetTopic, now: Now) -> list[Effect]:
@@ -62,12 +80,12 @@ def topic(chat: Chat, session: Session, conn: ConnId, request: SetTopic, now: No
     room = public_room(chat, user, request.room)
     if isinstance(room, ErrorCode):
         return [refuse(conn, request, room)]
-    if room.owner != user.id:
+    if rank(room, user) is Rank.MEMBER:
         return [refuse(conn, request, ErrorCode.FORBIDDEN)]
     draft = _draft("topic", session, room, now, request.topic)
     draft = attrs.evolve(draft, size=draft.size + json_size(request.topic))  # its frame says it twice, once for people
     room.pending += 1
-    room.topics.append(draft)
+    room.changes.append(draft)
     return [Append(room.key, room.epoch, draft, conn, request.id, keep=(Keep(room_record(room)),))]
 
 

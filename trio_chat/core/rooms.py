@@ -11,7 +11,9 @@ import attrs
 from trio_chat.core.effects import ConnId, Draft
 from trio_chat.core.limits import Window
 from trio_chat.core.names import Name
+from trio_chat.core.records import Right, RightRecord
 from trio_chat.core.sessions import Mark, Session, User
+from trio_chat.core.settings import Settings
 
 
 class _Numbered(Protocol):
@@ -72,8 +74,10 @@ class Room:
     epoch: str
     between: tuple[User, User] | None = None
     owner: str = ""  # the user id; a conversation, and `general`, have none
-    topic: str = ""
-    topics: list[Draft] = attrs.field(factory=list)  # that were asked for, until the log has answered
+    settings: Settings = attrs.field(factory=Settings)
+    changes: list[Draft] = attrs.field(factory=list)  # of settings, that were asked for; until the log has answered
+    rights: dict[tuple[Right, str], RightRecord] = attrs.field(factory=dict)  # by their holder, the last given last
+    spoken: dict[str, float] = attrs.field(factory=dict)  # user id → when; in slow mode, the longest ago first
     deserted_at: float | None = None  # seconds since 1970: since then it has no members, but entries
     first: int = 1
     last: int = 0
@@ -97,6 +101,19 @@ class Room:
             return self.name
         one, other = self.between
         return f"@{(other if user is one else one).name.text}"
+
+    @property
+    def guarded(self) -> bool:
+        """Whether not everybody may come in, and say something at any time."""
+        return bool(self.rights) or self.settings.access != "public" or self.settings.slow_mode > 0
+
+    @property
+    def planned(self) -> Settings:
+        """The settings that it is about to have."""
+        settings = self.settings
+        for draft in self.changes:
+            settings = settings.changed(draft)
+        return settings
 
     @property
     def presence(self) -> int:

@@ -60,6 +60,8 @@ def found(chat: Chat, answer: Found, now: Now) -> list[Effect]:
     hits = []
     for key, entry in answer.hits:
         room = chat.rooms.get(key)
+        if entry.draft.hidden and entry.draft.author != session.user.id:
+            continue
         if room is not None and room.epoch == entry.epoch and session.user.id in room.members:
             called = room.name_for(session.user)
             hits.append(Hit(room=called, epoch=entry.epoch, entry=entry_event(entry, called)))

@@ -72,10 +72,18 @@ class User:
     id: str
     name: Name
     created: Window  # rooms
+    guest: bool = True
+    admin: bool = False  # of the server
     sessions: list[Session] = attrs.field(factory=list)
     rooms: dict[str, Room] = attrs.field(factory=dict)
     talks: dict[str, Room] = attrs.field(factory=dict)  # private conversations
     marks: dict[str, Mark] = attrs.field(factory=dict)  # of both, by the room's key
+    blocked: dict[str, str] = attrs.field(factory=dict)  # subject → name, of whom it wants to hear nothing in private
+
+    @property
+    def subject(self) -> str:
+        """What mutes, bans and blocks are of: the user; of a guest, who comes back as another, the name."""
+        return f"name:{self.name.key}" if self.guest else self.id
 
     @property
     def conns(self) -> tuple[ConnId, ...]:
@@ -146,6 +154,13 @@ class People:
     def find(self, token: str) -> Session | None:
         """The session that a token resumes."""
         return self._by_key.get(digest(token))
+
+    def of_subject(self, subject: str) -> User | None:
+        """Whom a right is of: a user id or, of a guest, `name:KEY`."""
+        if not subject.startswith("name:"):
+            return self.by_id.get(subject)
+        user = self.by_name.get(subject.removeprefix("name:"))
+        return user if user is not None and user.guest else None
 
     def end(self, session: Session) -> None:
         """Forget a session."""

@@ -13,7 +13,7 @@ import msgspec
 
 from trio_chat.core.events import timestamp
 from trio_chat.core.names import parse_name
-from trio_chat.core.records import MemberRecord, Record, RoomRecord, UserRecord
+from trio_chat.core.records import BlockRecord, MemberRecord, Record, RightRecord, RoomRecord, UserRecord
 from trio_chat.log.schema import KINDS, SEQ_BITS, SEQ_MASK
 from trio_chat.log.tool_lines import EXPORTED, VERSION, End, Entry, Kept, Key, Line, Log, Room
 from trio_chat.log.tools import EVERY, STRANGE, Report, ToolError, drafting, reading
@@ -124,8 +124,12 @@ def _concerns(record: Record, rooms: set[str], users: set[str]) -> bool:
             return record.key in rooms
         case MemberRecord():
             return record.room in rooms
+        case RightRecord():
+            return record.room in rooms
         case UserRecord():
             return record.key in users
+        case BlockRecord():
+            return record.user in users
         case _:  # pragma: no cover  (sessions are not read)
             return False
 
