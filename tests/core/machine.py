@@ -93,7 +93,7 @@ class Comings(RuleBasedStateMachine):
                 self.entry(person, f"@{to if sender == person.name else sender}", frame)
             case {"type": "message" | "edited" | "deleted" | "reacted", "room": room}:
                 self.entry(person, room, frame)
-            case {"type": "system", "event": "topic", "room": room}:
+            case {"type": "system", "event": "topic" | "moderation", "room": room}:
                 self.entry(person, room, frame)
             case {"type": "system", "event": "joined" | "left" | "lagged" as event, "room": room}:
                 assert room in person.since
@@ -117,6 +117,8 @@ class Comings(RuleBasedStateMachine):
             logs[room] = self.world.begin(room, self.room_of(person, room).epoch)
         log = logs[room]
         log.members.append(person)
+        if log.owner is None and room != "general":
+            log.owner = person
         person.enters(room, log.epoch, log.last if after is None else after if after <= log.last else 0)
 
     def took(self, person: Person, room: str, log: Said, entry: Entry, answer: Event) -> None:

@@ -13,6 +13,15 @@ import attrs
 from tests.core.driver import Client
 
 Frame = dict[str, Any]
+DID = {
+    "kick": "kicked {}",
+    "mute": "muted {}",
+    "unmute": "unmuted {}",
+    "ban": "banned {}",
+    "unban": "unbanned {}",
+    "promote": "made {} a moderator",
+    "demote": "made {} a moderator no longer",
+}
 
 
 @attrs.define(eq=False)
@@ -41,14 +50,34 @@ class Said:
     epoch: str
     topic: str = ""
     entries: list[Entry] = attrs.field(factory=list)
-    members: list[Person] = attrs.field(factory=list)  # in the order of joining: the first owns it
+    members: list[Person] = attrs.field(factory=list)  # in the order of joining
+    owner: Person | None = None
+    moderators: list[Person] = attrs.field(factory=list)  # in the order of promotion
+    muted: set[str] = attrs.field(factory=set)  # names, as all here are guests
+    banned: set[str] = attrs.field(factory=set)
 
     @property
     def last(self) -> int:
         return len(self.entries)
 
-    def owned_by(self, person: Person) -> bool:
-        return self.name not in ("", "general") and self.members[0] is person
+    def rank(self, person: Person) -> int:
+        return 2 if person is self.owner else int(person in self.moderators)
+
+    def unsayable(self, person: Person) -> str | None:
+        """Why the person may not say anything here."""
+        if person.name in self.banned and person not in self.members:
+            return "banned"
+        return "muted" if person.name in self.muted else None
+
+    def loses(self, person: Person) -> None:
+        """The person is a member no longer; an owner is succeeded."""
+        self.members.remove(person)
+        if person in self.moderators:
+            self.moderators.remove(person)
+        if person is self.owner:
+            self.owner = next(iter([*self.moderators, *self.members]), None)
+            if self.owner in self.moderators:
+                self.moderators.remove(self.owner)
 
     def verdict(self, entry: Entry) -> str | int | None:
         """What is to be said of an entry that refers to another: refused, or a duplicate of `seq`, or taken."""
@@ -58,7 +87,7 @@ class Said:
         if entry.kind == "react":
             before = target.reactions.get(entry.emoji, {}).get(entry.author)
             return None if entry.remove and before else "no_such_entry" if entry.remove else before
-        return None if target.author is entry.author or self.owned_by(entry.author) else "forbidden"
+        return None if target.author is entry.author or self.rank(entry.author) else "forbidden"
 
     def add(self, entry: Entry) -> None:
         """Put it behind the others, and do what it says."""
@@ -109,6 +138,10 @@ class Said:
                 did = f"set the topic: {entry.content}" if entry.content else "took the topic away"
                 said = {"content": f"{sender} {did}", "topic": entry.content}
                 return frame | {"type": "system", "event": "topic", "by": sender} | said
+            case "kick" | "mute" | "unmute" | "ban" | "unban" | "promote" | "demote" as action:
+                del frame["sender"]
+                said = {"content": f"{sender} {DID[action].format(entry.to)}", "action": action, "user": entry.to}
+                return frame | {"type": "system", "event": "moderation", "by": sender} | said
             case "edit":
                 return frame | {"type": "edited", "of": entry.of} | ({} if entry.erased else {"content": entry.content})
             case "delete":
@@ -216,7 +249,7 @@ class World:
         """A room without members and entries is closed."""
         person.leaves(room)
         log = self.logs[room]
-        log.members.remove(person)
+        log.loses(person)
         if not log.members and not log.entries and room != "general":
             del self.logs[room]
 

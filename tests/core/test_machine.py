@@ -15,20 +15,23 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
 from tests.core.machine import NAMES, PICK, WORDS, Comings, wire
-from tests.core.model import Entry, Frame, Person
+from tests.core.model import Entry, Frame, Person, Said
 from tests.core.oracle import check_kept, check_sound
-from trio_chat.core.events import Ack, Error, HistoryPage, Pong, RoomList, SearchResult, System, UserList
+from trio_chat.core.events import Ack, HistoryPage, Pong, RoomList, SearchResult, System, UserList
 from trio_chat.core.messages import (
+    JUDGES,
     Command,
     Delete,
     Edit,
     Find,
     GetHistory,
     Join,
+    Judge,
     Leave,
     ListRooms,
     ListUsers,
     MarkRead,
+    Message,
     Ping,
     Position,
     Private,
@@ -59,12 +62,14 @@ class ChatMachine(Comings):
         person, logs = self.one(pick), self.world.logs
         epoch = logs[room].epoch if room in logs else "none"
         answer = self.send(person, Join(room=room, after=None if after is None else Position(epoch=epoch, seq=after)))
+        if room not in person.since and room in logs and person.name in logs[room].banned:
+            return self.refused(answer, "banned")
         if room not in person.since:
             self.enters(person, room, after)
         log = logs[room]
         assert isinstance(answer, Ack)
         assert (answer.room, answer.epoch, answer.last) == (room, log.epoch, log.last)
-        self.look()
+        return self.look()
 
     @precondition(lambda self: self.live())
     @rule(pick=PICK, room=ROOMS)
@@ -111,8 +116,13 @@ class ChatMachine(Comings):
     @rule(pick=PICK, room=ROOMS, words=st.lists(st.sampled_from(WORDS), min_size=1, max_size=3))
     def message(self, pick: int, room: str, words: list[str]) -> None:
         person = self.one(pick)
+        log = self.world.logs.get(room)
+        code = None if log is None else log.unsayable(person)
+        if code is not None:
+            return self.refused(self.send(person, Message(room=room, content="let me")), code)
         for word in words:
             self.says(person, room, word)
+        return None
 
     @precondition(lambda self: self.live())
     @rule(pick=PICK, to=NAMES, word=st.sampled_from(WORDS))
@@ -135,8 +145,12 @@ class ChatMachine(Comings):
     @rule(pick=PICK, room=ROOMS)
     def typing(self, pick: int, room: str) -> None:
         person = self.one(pick)
-        assert isinstance(self.send(person, Typing(room=room)), Ack if room in person.since else Error)
-        self.look()
+        answer = self.send(person, Typing(room=room))
+        code = self.world.missing(person, room) or self.world.logs[room].unsayable(person)
+        if code is not None:
+            return self.refused(answer, code)
+        assert isinstance(answer, Ack)
+        return self.look()
 
     # --- Changing what was said ---------------------------------------------------------------------------------------
 
@@ -146,6 +160,8 @@ class ChatMachine(Comings):
         if code is not None:
             return self.refused(answer, code)
         log = self.world.log_of(person, room)
+        if entry.kind != "delete" and entry.of <= log.last and log.unsayable(person) is not None:
+            return self.refused(answer, "muted")
         verdict = log.verdict(entry)
         if isinstance(verdict, str):
             return self.refused(answer, verdict)
@@ -199,12 +215,64 @@ class ChatMachine(Comings):
         room = self.where(person, place)
         answer = self.send(person, SetTopic(room=room, topic=topic))
         code = "bad_room" if room.startswith("@") else self.world.missing(person, room)
-        if code is None and not self.world.logs[room].owned_by(person):
+        if code is None and not self.world.logs[room].rank(person):
             code = "forbidden"
         if code is not None:
             return self.refused(answer, code)
         entry = Entry("topic", person, self.driver.now.wall, topic)
         return self.took(person, room, self.world.logs[room], entry, answer)
+
+    # --- Moderation ---------------------------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.live())
+    @rule(pick=PICK, place=PLACES, name=NAMES, judge=st.sampled_from(JUDGES))
+    def judge(self, pick: int, place: int | str, name: str, judge: type[Judge]) -> None:
+        person, action = self.one(pick), judge.type
+        room, victim = self.where(person, place), self.world.people.get(name)
+        answer = self.send(person, judge(room=room, user=name))
+        code = "bad_room" if room.startswith("@") else self.world.missing(person, room)
+        if code is not None:
+            return self.refused(answer, code)
+        log = self.world.logs[room]
+        code = self.injustice(log, person, victim, name, action)
+        if code is not None:
+            return self.refused(answer, code)
+        if victim is not None and action in ("promote", "demote"):
+            is_so = log.rank(victim) > 0 if action == "promote" else victim not in log.moderators
+            if is_so:
+                assert answer == Ack(id=self.ids, room=room)
+                return self.look()
+        self.took(person, room, log, Entry(action, person, self.driver.now.wall, to=name), answer)
+        return self.carry_out(log, room, victim, name, action)
+
+    def injustice(self, log: Said, person: Person, victim: Person | None, target: str, action: str) -> str | None:
+        """Why the verdict is refused."""
+        if not log.rank(person):
+            return "forbidden"
+        if action in ("unmute", "unban"):
+            return None if target in (log.muted if action == "unmute" else log.banned) else "no_such_user"
+        if victim is None:
+            return "no_such_user"
+        if log.rank(victim) >= log.rank(person) and not (action == "demote" and victim is person):
+            return "forbidden"
+        return "no_such_user" if action in ("kick", "promote") and victim not in log.members else None
+
+    def carry_out(self, log: Said, room: str, victim: Person | None, target: str, action: str) -> None:
+        match action:
+            case "mute":
+                log.muted.add(target)
+            case "unmute":
+                log.muted.remove(target)
+            case "unban":
+                log.banned.remove(target)
+            case "ban":
+                log.banned.add(target)
+        if victim is not None and action == "promote":
+            log.moderators.append(victim)
+        if victim is not None and action == "demote":
+            log.moderators.remove(victim)
+        if victim is not None and action in ("kick", "ban") and victim in log.members:
+            self.world.leaves(victim, room)
 
     # --- Reading back -------------------------------------------------------------------------------------------------
 
