@@ -44,6 +44,7 @@ INTERVAL = 0.5
 ROOMS = st.sampled_from(["general", "den", "attic"])
 ELSEWHERE = st.sampled_from(["general", "den", "attic", "@ann", "@bob", "@cy"])
 PLACES = st.one_of(PICK, PICK, PICK, ELSEWHERE)  # which of the rooms that one is in, or one that one may not be in
+VERDICTS = st.lists(st.sampled_from(JUDGES), min_size=2, max_size=6)
 SEQ = st.integers(0, 19)  # below 15: which message; else which entry, or the next one
 
 
@@ -224,11 +225,30 @@ class ChatMachine(Comings):
 
     # --- Moderation ---------------------------------------------------------------------------------------------------
 
+    def seats(self) -> list[tuple[Person, str]]:
+        """Who of the live has a rank, and where."""
+        found = [(log.rank(person), person, log.name) for log in self.world.logs.values() for person in log.members]
+        return [(person, room) for rank, person, room in found if rank and person.live]
+
     @precondition(lambda self: self.live())
     @rule(pick=PICK, place=PLACES, name=NAMES, judge=st.sampled_from(JUDGES))
-    def judge(self, pick: int, place: int | str, name: str, judge: type[Judge]) -> None:
-        person, action = self.one(pick), judge.type
-        room, victim = self.where(person, place), self.world.people.get(name)
+    def usurp(self, pick: int, place: int | str, name: str, judge: type[Judge]) -> None:
+        person = self.one(pick)
+        self.judge(person, self.where(person, place), name, judge)
+
+    @precondition(lambda self: self.seats())
+    @rule(pick=PICK, name=NAMES, judges=VERDICTS, back=st.sampled_from([True, True, False]))
+    def moderate(self, pick: int, name: str, judges: list[type[Judge]], back: bool) -> None:
+        """Somebody with a rank, on one and the same person; who perhaps comes in first."""
+        person, room = self.seats()[pick % len(self.seats())]
+        victim = self.world.people.get(name)
+        if back and victim is not None and victim.live:
+            self.join(self.live().index(victim), room, None)
+        for judge in judges:
+            self.judge(person, room, name, judge)
+
+    def judge(self, person: Person, room: str, name: str, judge: type[Judge]) -> None:
+        victim, action = self.world.people.get(name), judge.type
         answer = self.send(person, judge(room=room, user=name))
         code = "bad_room" if room.startswith("@") else self.world.missing(person, room)
         if code is not None:
