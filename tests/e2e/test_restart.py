@@ -208,3 +208,34 @@ def test_restored_file_is_another_epoch(restart: Restart, file: Path) -> None:
                 assert (lagged["event"], lagged["first"], lagged["last"]) == ("lagged", 1, 1)
                 assert lagged["epoch"] != since["general"]["epoch"]
                 assert contents([held]) == ["in the backup"]
+
+
+@KILLED
+def test_what_moderators_decided_outlives_the_process(restart: Restart, killed: bool) -> None:
+    server = restart()
+    with join(server, "alice") as alice, join(server, "bob") as bob, join(server, "cy") as cy, join(server, "di") as di:
+        for client in (alice, bob, cy, di):
+            client.ask("message", room="den", content="hello")
+        alice.ask("promote", room="den", user="bob")
+        ban = bob.ask("ban", room="den", user="cy", reason="spam")
+        told = cy.until("system", event="moderation", action="ban")
+        assert (told["seq"], told["by"], told["user"], told["reason"]) == (ban["seq"], "bob", "cy", "spam")
+        bob.ask("mute", room="den", user="di", duration=3600)
+        alice.ask("room", room="den", kind="private")
+        alice.ask("block", user="cy")
+        cy.ask("private", to="alice", content="let me in")
+        shown = alice.until("deleted", room="@cy")
+        server = restart(killed=killed)
+    with back(server, alice) as alice, back(server, bob) as bob, back(server, cy) as cy, back(server, di) as di:
+        assert {here["room"] for here in cy.welcome["rooms"]} == {"general", "@alice"}
+        assert cy.ask("join", room="den")["code"] == "no_such_room"
+        assert bob.ask("invite", room="den", user="cy")["code"] == "banned"
+        assert bob.ask("unban", room="den", user="cy")["seq"] == ban["seq"] + 3
+        bob.ask("invite", room="den", user="cy")
+        assert cy.until("system", event="invited")["by"] == "bob"
+        assert cy.ask("join", room="den")["type"] == "ack"
+        refused = di.ask("message", room="den", content="psst")
+        assert (refused["code"], 3590 < refused["retry_after"] <= 3600) == ("muted", True)
+        assert alice.ask("history", room="@cy")["entries"] == [shown]
+        audit = [entry for entry in alice.ask("history", room="den")["entries"] if entry.get("event") == "moderation"]
+        assert [entry["action"] for entry in audit] == ["promote", "ban", "mute", "room", "unban"]
