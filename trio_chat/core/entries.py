@@ -17,12 +17,12 @@ def entry_event(entry: Entry, called: str, reader: str = "") -> Event:
     """
     draft, when = entry.draft, timestamp(entry.draft.at)
     match draft.kind:
-        case "private" if draft.hidden and draft.author != reader:
-            return Deleted(room=called, seq=entry.seq, of=entry.seq, sender=draft.sender, timestamp=when)
         case "message" | "private" if entry.erased:
             return Deleted(room=called, seq=entry.seq, of=entry.seq, sender=draft.sender, timestamp=when)
         case "message":
             return _message(entry, when)
+        case "private" if draft.hidden and draft.author != reader:
+            return Deleted(room=called, seq=entry.seq, of=entry.seq, sender=draft.sender, timestamp=when)
         case "private":
             return _private(entry, when)
         case "edit":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import attrs
+
 from trio_chat.core.chat import Chat, ack, failure, refuse, room_name
 from trio_chat.core.codec import json_size
 from trio_chat.core.effects import (
@@ -110,8 +112,9 @@ def private(chat: Chat, session: Session, conn: ConnId, request: Private, now: N
         json_size(request.content) + ENTRY_HEAD,
         to=other.name.text,
         reply_to=request.reply_to,
-        hidden=bool(other.blocked) and user.subject in other.blocked,
     )
+    if other.blocked and user.subject in other.blocked:
+        draft = attrs.evolve(draft, hidden=True)
     return [_append(room, draft, conn, request)]
 
 
