@@ -408,7 +408,9 @@ class TestKinds:
         driver, alice, bob, _cy = moderated()
         alice.send(SetRoom(room="den", kind="private"))
         bob.send(Ban(room="den", user="cy"))
+        start = len(driver.effects)
         assert bob.refused(Invite(room="den", user="cy", id=1)).code == "banned"
+        assert nothing_happened(driver, start)
         dora = driver.connect("dora")
         dora.drop()
         bob.done(Invite(room="den", user="dora", id=2))

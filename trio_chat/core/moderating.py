@@ -21,7 +21,7 @@ from trio_chat.core.messages import Block, Invite, Judge, SetRoom, Unblock
 from trio_chat.core.names import parse_name
 from trio_chat.core.posting import ENTRY_HEAD
 from trio_chat.core.records import MemberRecord, Right, RightRecord, member_key, right_key
-from trio_chat.core.rights import MAX_RIGHTS, Rank, barred, give_right, has_space, holder, named, rank
+from trio_chat.core.rights import MAX_RIGHTS, Rank, give_right, has_space, holder, named, rank, standing
 from trio_chat.core.rooms import Room
 from trio_chat.core.sessions import Session, User
 from trio_chat.core.verdicts import EXPELS, GIVES, TAKES
@@ -174,12 +174,11 @@ def invite(chat: Chat, session: Session, conn: ConnId, request: Invite, now: Now
     done = ack(conn, request.id, room=room.name)
     if target.id in room.members or user.subject in target.blocked:
         return done
+    if standing(room, "banned", target, now) is not None:
+        return [refuse(conn, request, ErrorCode.BANNED, "This user is banned from the room")]
     if not has_space(chat, room, "invited", target.id, now):
         return [refuse(conn, request, ErrorCode.FORBIDDEN, FULL)]
     give_right(chat, room, _right(session, room, "invited", target, now, INVITED_SECONDS))
-    refusal = barred(room, target, now)
-    if refusal is not None:
-        return [refuse(conn, request, refusal[0], "This user is banned from the room")]
     if target.conns:
         told = System(
             event="invited",
