@@ -15,6 +15,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from trio_chat.config import Config, ConfigError
 from trio_chat.run import STOPPED_AT_ONCE, Address, announce, supervise
+from trio_chat.server.tls import Certificate
 from trio_chat.settings import load
 
 
@@ -45,6 +46,7 @@ class Server:
         config: Config,
         *,
         stop: trio.Event | None = None,
+        certificate: Certificate | None = None,
         task_status: trio.TaskStatus[list[Address]] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         assert stop is not None

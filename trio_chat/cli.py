@@ -112,7 +112,7 @@ def _with_options(command: Callable[[Settings], int]) -> Callable[..., int]:
 
 def _option(name: str) -> inspect.Parameter:
     section, field = OPTIONS[name]
-    shown = "" if field.default in (None, ()) else f" [default: {toml(field.default)}]"
+    shown = "" if field.default in (None, (), "") else f" [default: {toml(field.default)}]"
     parameter = Parameter(
         name=flag(name),
         help=f"{field.metadata['help']}{shown}",

@@ -107,6 +107,11 @@ def _networks(help: str) -> Any:
     )
 
 
+def _file(help: str) -> Any:
+    """The path of a file, or nothing; whether it can be read is seen at the start."""
+    return _option("", help, "the path of a file", lambda value: isinstance(value, str) and "\0" not in value)
+
+
 def _is_pattern_list(value: Any) -> bool:
     return value is None or (
         isinstance(value, tuple) and all(isinstance(pattern, str) and pattern for pattern in value)
@@ -124,8 +129,15 @@ class Listen:
         lambda value: isinstance(value, str) and bool(value) and not any(c.isspace() for c in value),
     )
     port: int = whole(10000, 0, 65535, "TCP port to listen on; 0 takes a free one")
+    tls_cert: str = _file("PEM file with the certificate and its chain; with it, all is https and wss")
+    tls_key: str = _file("PEM file with the certificate's key, without a passphrase")
     trusted_proxies: tuple[Net, ...] = _networks("networks whose X-Forwarded-For is believed")
-    connect_timeout: float = number(15, 0.1, 3600, "seconds for a whole request head, and again for `connect`")
+    proxy_protocol: str = choice(
+        "off", ("off", "on"), "on: the trusted proxies send a PROXY header (version 1 or 2) on each connection"
+    )
+    connect_timeout: float = number(
+        15, 0.1, 3600, "seconds for the TLS handshake and a whole request head, and again for `connect`"
+    )
     drain_seconds: float = number(8, 0, 3600, "seconds that a drain may take; under a container's 10")
 
 
@@ -146,6 +158,8 @@ class Admission:
     attempt_window: float = number(15, 0.1, 86_400, "seconds over which attempts are counted")
     ban_seconds: float = number(60, 0.1, 31_536_000, "seconds that an address is banned after too many attempts")
     trusted_addresses: tuple[Net, ...] = _networks("networks whose attempts and connections are not counted")
+    allowed_addresses: tuple[Net, ...] = _networks("the only networks that are served; none: all are")
+    denied_addresses: tuple[Net, ...] = _networks("networks that are never served, whatever else is said of them")
     max_connections: int = whole(20_000, 1, 1_000_000, "connections in all")
     max_connections_per_address: int = whole(1_000, 1, 1_000_000, "connections of one address (IPv6: of one /64)")
 
@@ -237,7 +251,12 @@ class Config:
 
     def __attrs_post_init__(self) -> None:
         """Check what two options say together."""
-        limits = self.limits
+        limits, listen = self.limits, self.listen
+        for name, other in (("tls_key", "tls_cert"), ("tls_cert", "tls_key")):
+            if getattr(listen, other) and not getattr(listen, name):
+                raise ConfigError(name, getattr(listen, name), f"given, too, where {other} is")
+        if listen.proxy_protocol == "on" and not listen.trusted_proxies:
+            raise ConfigError("proxy_protocol", listen.proxy_protocol, "off where there are no trusted_proxies")
         if limits.outbox_bytes < 4 * limits.max_message_bytes:
             raise ConfigError(
                 "outbox_bytes", limits.outbox_bytes, f"at least 4 × max_message_bytes = {4 * limits.max_message_bytes}"

@@ -67,7 +67,7 @@ def configuration() -> str:
             parts.append(
                 f"\n## {where.capitalize()}\n\n| option | default | must be | what it is |\n| --- | --- | --- | --- |\n"
             )
-        default = "" if field.default in (None, ()) else f"`{toml(field.default)}`"
+        default = "" if field.default in (None, (), "") else f"`{toml(field.default)}`"
         names = f"`{name}`<br>`{flag(name)}`<br>`{variable(name)}`"
         words = f"{field.metadata['must']} | {field.metadata['help']}".replace("*", r"\*")
         parts.append(f"| {names} | {default} | {words} |\n")

@@ -9,6 +9,7 @@ import errno
 import gc
 import ipaddress
 import logging
+import resource
 import signal
 import socket
 from collections.abc import AsyncIterator
@@ -20,10 +21,13 @@ import trio_chat
 from trio_chat import logs
 from trio_chat.config import Config, ConfigError
 from trio_chat.log import LogError
+from trio_chat.server.entry import SPARE_SOCKETS, sockets
+from trio_chat.server.tls import Certificate
 from trio_chat.settings import Settings
 
 log = logging.getLogger(__name__)
 
+SPARE_FILES = 256  # beside sockets: the log, its threads, the modules that are still to be read
 STOPPED_AT_ONCE = 130  # exit code after a second signal; 0 after a clean drain
 
 # The collector looks for cycles, of which a message makes none, and each full look at what is held stops all clients:
@@ -38,7 +42,12 @@ class Serve(Protocol):
     """The signature of `trio_chat.serve`."""
 
     async def __call__(
-        self, config: Config, *, stop: trio.Event | None = None, task_status: trio.TaskStatus[list[Address]] = ...
+        self,
+        config: Config,
+        *,
+        stop: trio.Event | None = None,
+        certificate: Certificate | None = None,
+        task_status: trio.TaskStatus[list[Address]] = ...,
     ) -> None:
         """Serve until `stop` is set and all is drained."""
 
@@ -47,10 +56,11 @@ def run(settings: Settings) -> int:
     """Serve until a signal, and return the exit code: 0 after a drain, 130 if a second signal cut it short.
 
     Raises:
-        ConfigError: the configured address cannot be listened on.
+        ConfigError: the configured address cannot be listened on, or the certificate cannot be used.
         LogError: the configured log cannot be opened.
     """
     logs.configure(settings.config.logging)
+    allow_descriptors(settings.config)
     gc.set_threshold(*GC_THRESHOLDS)
     gc.freeze()  # modules and classes live as long as the process
     return trio.run(supervise, settings, trio_chat.serve)
@@ -59,16 +69,25 @@ def run(settings: Settings) -> int:
 async def supervise(settings: Settings, serve: Serve) -> int:
     """Run `serve` under SIGTERM and SIGINT. Cancelling this cancels the server without a drain."""
     config = settings.config
+    try:
+        certificate = Certificate.of(config.listen)
+    except ConfigError as error:
+        raise ConfigError(settings.typed(error.option), error.value, error.must) from None
     stop = trio.Event()
     refused: OSError | UnicodeError | None = None
     unlogged: LogError | None = None
 
     async def serving(*, task_status: trio.TaskStatus[list[Address]]) -> None:
-        await serve(config, stop=stop, task_status=task_status)
+        await serve(config, stop=stop, certificate=certificate, task_status=task_status)
         nursery.cancel_scope.cancel()  # drained: nothing is left to be told about signals
 
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals, trio.CancelScope() as everything:
+    with (
+        trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals,
+        trio.open_signal_receiver(signal.SIGHUP) as hangups,
+        trio.CancelScope() as everything,
+    ):
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(renew, hangups, certificate)
             nursery.start_soon(obey, signals, stop, everything, config.listen.drain_seconds)
             try:
                 announce(config, await nursery.start(serving))
@@ -100,13 +119,40 @@ async def obey(signals: AsyncIterator[int], stop: trio.Event, everything: trio.C
             stop.set()
 
 
+async def renew(hangups: AsyncIterator[int], certificate: Certificate | None) -> None:
+    """SIGHUP: read certificate and key again, for the handshakes from now on. Cancelled: the old ones stay."""
+    async for _ in hangups:
+        if certificate is None:
+            log.info("SIGHUP: there is nothing to reload without tls_cert")
+            continue
+        try:
+            await trio.to_thread.run_sync(certificate.reload)
+        except ConfigError as error:
+            log.error("SIGHUP: the old certificate stays in use; %s", error)
+        else:
+            log.info("SIGHUP: certificate and key are reloaded, for new connections")
+
+
+def allow_descriptors(config: Config) -> None:
+    """Raise the process's limit of open files to what the configuration may need, as far as the system lets it."""
+    need = config.admission.max_connections + SPARE_SOCKETS + SPARE_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < need:
+        allowed = need if hard == resource.RLIM_INFINITY else min(need, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+
+
 def announce(config: Config, addresses: list[Address]) -> None:
     """Log what a person needs who has just started the server: where it is, what it keeps, how open it is."""
     log.info("trio_chat %s", trio_chat.__version__)
+    secure = "s" if config.listen.tls_cert else ""
     for place in dict.fromkeys(_place(address) for address in addresses):
-        log.info("listening on http://%s/ and ws://%s/ws", place, place)
+        log.info("listening on http%s://%s/ and ws%s://%s/ws", secure, place, secure, place)
     if any(ipaddress.ip_address(host).is_unspecified for host, _port in (address[:2] for address in addresses)):
         log.info("on all interfaces: other machines can connect; --host 127.0.0.1 keeps them out")
+    if (room := sockets(config)) < config.admission.max_connections:
+        log.warning("max_connections: %d; but only %d files may be open (ulimit -n)",
+                    config.admission.max_connections, room)  # fmt: skip
     if config.history.log_path is None:
         log.warning("log: memory; messages end with the process")
     else:

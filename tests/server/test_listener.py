@@ -6,17 +6,20 @@ import errno
 import ipaddress
 import os
 import resource
+import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import trio
 from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
 from trio_chat.config import Config
+from trio_chat.server import entry
 from trio_chat.server import listener as module
 from trio_chat.server.listener import Listener
 
-from .harness import Peer, house, request, upgrade
+from .harness import Peer, house, request, socket_pair, upgrade
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
 
@@ -163,7 +166,7 @@ async def test_a_process_without_descriptors_answers_503(
 async def test_sockets_are_counted_whether_or_not_they_become_connections(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "SPARE_SOCKETS", 1)
+    monkeypatch.setattr(entry, "SPARE_SOCKETS", 1)
     async with house(max_connections=2) as server:
         peers = [await server.plug() for _ in range(3)]
         await wait_all_tasks_blocked()
@@ -180,20 +183,77 @@ async def test_sockets_are_counted_whether_or_not_they_become_connections(
 
 @pytest.mark.parametrize("exempt", [None, "trusted_addresses", "trusted_proxies"])
 async def test_sockets_of_one_address_are_counted_unless_it_is_trusted(
-    exempt: str | None, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    exempt: str | None, autojump_clock: MockClock
 ) -> None:
     """All clients come through a proxy's address; its own count says nothing of them."""
-    monkeypatch.setattr(module, "SPARE_SOCKETS", 1)
     options = {exempt: LOOPBACK} if exempt else {}
-    async with house(max_connections_per_address=1, **options) as server:
+    async with house(max_connections_per_address=2, **options) as server:
         peers = [await server.plug() for _ in range(2)]
         await wait_all_tasks_blocked()
         third = await server.plug()
         if exempt is None:
             response = await third.response()
             assert (response.status, response.headers["retry-after"]) == (429, "5")
-        else:
-            await third.send(upgrade(x_forwarded_for="192.0.2.1"))
-            assert (await third.response()).status == 101
+            await third.drop()
+            await peers.pop().drop()
+            await wait_all_tasks_blocked()
+            third = await server.plug()
+        await third.send(upgrade(x_forwarded_for="192.0.2.1"))
+        assert (await third.response()).status == 101
         for peer in [*peers, third]:
             await peer.drop()
+
+
+async def test_who_is_upgraded_does_not_wait_any_longer(autojump_clock: MockClock) -> None:
+    """The broker counts it from then on: an address may have so many connections, and as many on their way."""
+    async with house(max_connections_per_address=2) as server:
+        peers = [await server.plug() for _ in range(4)]
+        for peer in peers[:2]:
+            await peer.open()
+        await wait_all_tasks_blocked()
+        assert list(server.doors._waiting._counts.values()) == [2]
+        fifth = await server.plug()
+        assert (await fifth.response()).status == 429
+        await fifth.drop()
+        for peer in peers:
+            await peer.drop()
+        await wait_all_tasks_blocked()
+        assert not server.doors._waiting._counts
+
+
+@pytest.mark.parametrize("full", [True, False])
+async def test_a_peer_that_reset_before_it_is_refused_harms_nobody(full: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writing to it fails, and that must not end the listener."""
+    monkeypatch.setattr(entry, "SPARE_SOCKETS", 0)
+    options: dict[str, Any] = {"max_connections": 1} if full else {"denied_addresses": LOOPBACK}
+    async with house(**options) as server:
+        inside = server.knock() if full else None
+        await wait_all_tasks_blocked()
+        theirs, ours = await socket_pair()
+        ours.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+        ours.socket.close()
+        server.listener.take(theirs)
+        await wait_all_tasks_blocked()
+        if inside is None:
+            refused = await server.plug()
+            assert (await refused.response()).status == 403
+            await refused.drop()
+        else:
+            await inside.drop()
+            await wait_all_tasks_blocked()
+            await server.knock().open()
+
+
+async def test_a_denied_peer_is_answered_without_being_read(caplog: pytest.LogCaptureFixture) -> None:
+    """And neither counted nor logged, however often it comes."""
+    async with house(denied_addresses=LOOPBACK, max_attempts=1) as server:
+        for _ in range(5):
+            peer = await server.plug()
+            response = await peer.response()
+            assert response.status == 403
+            assert response.body == b"This address is not served\n"
+            assert response.headers["x-content-type-options"] == "nosniff"
+            await peer.ended()
+            await peer.drop()
+        assert not server.broker.banned
+    assert [record for record in caplog.records if record.levelname != "DEBUG"] == []

@@ -11,13 +11,22 @@ from trio_chat.core.limits import Deadlines, Window
 CROWDED_RETRY = 10.0  # seconds after which an address with too many connections may ask again
 ORIGIN_CHARS = 100  # of a refused origin that are logged
 FULL_RETRY = 5.0  # seconds after which a full server may be asked again
+SITE_SHARE = 4  # one IPv6 /48 has at most a quarter of all connections, or what one address may have
+MOST_COUNTED = 32_768  # addresses and sessions whose attempts are counted: 35 MB at the most
+MOST_BANS = 65_536
 
 
 class Gate:
     """Counts attempts and connections, and bans. An address is forgotten when nothing of it matters any longer.
 
     A returning session (its ticket was good) has a bucket of its own: its attempts are not its address's, and it
-    passes a ban of the address, so that a whole office behind one address comes back after a deploy.
+    passes a ban of the address, so that a whole office behind one address comes back after a deploy. Where it brings
+    no ticket, its attempt is its address's until its resume turns out to be valid, and its own from then on.
+
+    Neither table grows without bound: anybody may have 65,536 networks of IPv6, and a botnet more. When one is full,
+    what would be forgotten first goes at once: the count, or the ban, that has the least time left. So an attack from
+    very many addresses makes it forgetful, and never unfair; what bounds such an attack is not the count of an
+    address, but `max_connections`, and that a /48 has a share of them.
     """
 
     def __init__(self, config: Admission) -> None:
@@ -25,8 +34,9 @@ class Gate:
         self._attempts: dict[str, Window] = {}
         self._forget: Deadlines[str] = Deadlines(config.attempt_window)
         self._bans: Deadlines[str] = Deadlines(config.ban_seconds)
-        self._open: dict[ConnId, str] = {}
+        self._open: dict[ConnId, tuple[str, ...]] = {}  # what each is counted by
         self._per_address: dict[str, int] = {}
+        self._of_site = max(config.max_connections_per_address, config.max_connections // SITE_SHARE)
 
     def admit(self, ask: Admit, returning: str | None, now: float) -> list[Effect]:
         """Decide on an upgrade request; `returning` is the bucket of the ticket that it brought."""
@@ -46,12 +56,17 @@ class Gate:
             return [note, Refused(ask.conn, 403, "This origin is not allowed")]
         if len(self._open) >= self._config.max_connections:
             return [Refused(ask.conn, 503, "The server is full", FULL_RETRY)]
-        if not ask.trusted and self._per_address.get(ask.address, 0) >= self._config.max_connections_per_address:
+        if not ask.trusted and self._crowded(ask):
             return [Refused(ask.conn, 429, "Too many connections from this address", CROWDED_RETRY)]
-        self._open[ask.conn] = "" if ask.trusted else ask.address
-        if not ask.trusted:
-            self._per_address[ask.address] = self._per_address.get(ask.address, 0) + 1
+        keys = () if ask.trusted else tuple(filter(None, (ask.address, ask.site)))
+        self._open[ask.conn] = keys
+        for key in keys:
+            self._per_address[key] = self._per_address.get(key, 0) + 1
         return [Admitted(ask.conn)]
+
+    def _crowded(self, ask: Admit) -> bool:
+        count = self._per_address.get
+        return count(ask.address, 0) >= self._config.max_connections_per_address or count(ask.site, 0) >= self._of_site
 
     def attempt(self, address: str, now: float) -> list[Effect]:
         """Count an attempt. The one that is too many bans the address; those during a ban are not counted."""
@@ -59,21 +74,31 @@ class Gate:
             return []
         del self._attempts[address]  # after the ban the count starts at 0
         self._forget.discard(address)
+        freed = self._bans.evict(MOST_BANS - 1)
         self._bans.set(address, now)
         return [
+            *(Banned(oldest, None) for oldest in freed),
             Banned(address, self._bans.due(address)),
             Note("%s banned for %g s: too many connection attempts", (address, self._config.ban_seconds), warning=True),
         ]
 
+    def returned(self, address: str, session: str, attempted: float, now: float) -> None:
+        """What `address` was charged with at `attempted` was the valid resume of a session: charge that one's bucket.
+
+        Where that has had its share, the address keeps it: else one session would be attempts without end.
+        """
+        window = self._attempts.get(address)
+        if window is not None and self._count(session, now):
+            window.take_back(attempted)
+
     def closed(self, conn: ConnId) -> None:
         """A connection that was admitted is gone."""
-        address = self._open.pop(conn, "")
-        if address:
-            left = self._per_address[address] - 1
+        for key in self._open.pop(conn, ()):
+            left = self._per_address[key] - 1
             if left:
-                self._per_address[address] = left
+                self._per_address[key] = left
             else:
-                del self._per_address[address]
+                del self._per_address[key]
 
     def next_due(self) -> float | None:
         """When there is something to lift or to forget."""
@@ -91,6 +116,8 @@ class Gate:
     def _count(self, bucket: str, now: float) -> bool:
         window = self._attempts.get(bucket)
         if window is None:
+            for oldest in self._forget.evict(MOST_COUNTED - 1):
+                del self._attempts[oldest]
             window = self._attempts[bucket] = Window(self._config.max_attempts, self._config.attempt_window)
         if bucket not in self._forget:
             self._forget.set(bucket, now)

@@ -118,6 +118,8 @@ def resume(chat: Chat, session: Session, connection: Connection, request: Connec
     if session.conn is not None:
         effects += cut(chat, session.conn, Close.REPLACED, now)
     chat.detached.discard(session)
+    if connection.bucket_of is None and not connection.trusted:
+        chat.gate.returned(connection.address, session.bucket_of, connection.attempted_at, now.mono)
     assert request.resume is not None
     return effects + _welcome(chat, session, connection, request, now, request.resume.session, resumed=True)
 

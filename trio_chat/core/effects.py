@@ -82,10 +82,14 @@ class Entry:
 
 @frozen
 class Admit:
-    """An upgrade request asks to come in. `address` is counted unless `trusted`; `own_origin`: the page is our own."""
+    """An upgrade request asks to come in. `address` and `site` are counted unless `trusted`.
+
+    `site`: the IPv6 /48 around the address, else empty. `own_origin`: the page is our own.
+    """
 
     conn: ConnId
     address: str
+    site: str = ""
     trusted: bool = False
     modern: bool = True  # it offered the subprotocol
     origin: str | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Hashable, Iterator
+from itertools import islice
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item", bound=Hashable)
@@ -72,6 +73,11 @@ class Window:
         self._hits.append(now)
         return True
 
+    def take_back(self, at: float) -> None:
+        """The hit that was counted at `at` is none; where it does not matter any longer, nothing changes."""
+        if self._hits is not None and at in self._hits:
+            self._hits.remove(at)
+
     def idle(self, now: float) -> bool:
         """Whether nothing in it matters any longer."""
         return not self._hits or self._hits[-1] + self.seconds <= now
@@ -108,6 +114,13 @@ class Deadlines(Generic[Item]):
     def next(self) -> float | None:
         """When the first falls due."""
         return next(iter(self._due.values()), None)
+
+    def evict(self, most: int) -> list[Item]:
+        """Take out those that fall due first, until at most `most` are left."""
+        evicted = list(islice(self._due, max(0, len(self._due) - most)))
+        for item in evicted:
+            del self._due[item]
+        return evicted
 
     def pop(self, now: float) -> list[Item]:
         """Take out all that are due, first come first."""

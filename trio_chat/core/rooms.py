@@ -15,6 +15,10 @@ from trio_chat.core.records import Right, RightRecord
 from trio_chat.core.sessions import Mark, Session, User
 from trio_chat.core.settings import Settings
 
+MOST_CREATORS = (
+    32_768  # addresses whose creations are counted; with one more, who created none for longest is forgotten
+)
+
 
 class _Numbered(Protocol):
     @property
@@ -219,6 +223,8 @@ class Rooms:
         window = self._created.pop(address, None) or Window(self._per_hour, 3600)
         for old in [old for old, created in islice(self._created.items(), 2) if created.idle(now)]:
             del self._created[old]  # two a time: faster than they come, and never a pause
+        if len(self._created) >= MOST_CREATORS:
+            del self._created[next(iter(self._created))]
         self._created[address] = window
         return window
 

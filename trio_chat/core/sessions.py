@@ -46,6 +46,7 @@ class Connection:
     limited: Window  # its `rate_limited` answers
     malformed: int = 0  # bad frames since the last valid one
     bucket_of: str | None = None  # the ticket that it came in with: where its attempts are counted
+    attempted_at: float = 0.0  # when its attempt was counted (monotonic)
     session: Session | None = None
     asking: Asking | None = None
     queued: list[Received] = attrs.field(factory=list)  # what it sent behind that `connect`

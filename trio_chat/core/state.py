@@ -182,6 +182,7 @@ class ChatState:
                 TokenBucket(limits.messages_per_second, limits.messages_burst, now.mono),
                 Window(FLOOD_ANSWERS - 1, FLOOD_SECONDS),
                 bucket_of=bucket_of,
+                attempted_at=now.mono,
             )
             chat.connecting.set(ask.conn, now.mono)
         return effects

@@ -36,6 +36,7 @@ from trio_chat.server.broker import Broker
 from trio_chat.server.connection import GRACE
 from trio_chat.server.doors import Doors
 from trio_chat.server.listener import Listener
+from trio_chat.server.tls import Certificate
 
 Address: TypeAlias = tuple[str, int]
 BACKLOG = 4096  # connections that the kernel may hold for us; a storm after a deploy is no reason to refuse
@@ -49,6 +50,7 @@ async def serve(
     entries: Log | None = None,
     wall: Callable[[], float] = time.time,
     secrets: Secrets | None = None,
+    certificate: Certificate | None = None,
     task_status: trio.TaskStatus[list[Address]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until `stop` is set, then drain and return. `await nursery.start(serve, config)` gives the addresses.
@@ -62,13 +64,16 @@ async def serve(
         entries: the log, instead of the one that `config` names.
         wall: seconds since 1970; for a simulator to hand in its own.
         secrets: the randomness of this start, likewise.
+        certificate: instead of the one that `config` names; whoever holds it can `reload` it.
         task_status: is given the addresses that are listened on.
 
     Raises:
+        ConfigError: the certificate or its key cannot be used.
         OSError: an address can't be listened on.
         LogError: the log can't be opened.
     """
     boot = chance.token_hex(4) if secrets is None else secrets.boot
+    certificate = certificate or Certificate.of(config.listen)
     if listeners is None:
         listeners = await trio.open_tcp_listeners(config.listen.port, host=config.listen.host, backlog=BACKLOG)
     try:
@@ -79,7 +84,8 @@ async def serve(
                 async with trio.open_nursery() as core:
                     core.start_soon(broker.run)
                     core.start_soon(log.run, broker.answered)
-                    await _accept(config, broker, listeners, stop, task_status)
+                    doors = Doors(config, broker, certificate)
+                    await _accept(config, doors, broker, listeners, stop, task_status)
                     core.cancel_scope.cancel()
             finally:
                 broker.settle()
@@ -126,6 +132,7 @@ def _broker(config: Config, log: Log, secrets: Secrets, wall: Callable[[], float
 
 async def _accept(
     config: Config,
+    doors: Doors,
     broker: Broker,
     listeners: Sequence[trio.abc.Listener[trio.abc.Stream]],
     stop: trio.Event | None,
@@ -133,7 +140,7 @@ async def _accept(
 ) -> None:
     """Serve all who come until `stop`, then drain. Cancelled: the connections are closed, without a drain."""
     async with trio.open_nursery() as connections:
-        listener = Listener(config, Doors(config, broker).serve)
+        listener = Listener(config, doors.serve)
         for one in listeners:
             connections.start_soon(listener.accept, one, connections)
         task_status.started([_address(one) for one in listeners])

@@ -1,10 +1,11 @@
-"""From accept to upgrade: HTTP, the address that is counted, and the broker's word on who comes in."""
+"""From accept to upgrade: whose connection it is, TLS, HTTP, and the broker's word on who comes in."""
 
 from __future__ import annotations
 
 import itertools
 import logging
 import math
+from contextlib import suppress
 from functools import partial
 
 import trio
@@ -12,33 +13,42 @@ import trio
 from trio_chat.config import Config
 from trio_chat.core.codec import Decoder
 from trio_chat.core.effects import Admit, Disconnected, Refused
-from trio_chat.server import http
-from trio_chat.server.address import Address, Forwarded, counted_as, peer_of, within
+from trio_chat.server import http, proxy
+from trio_chat.server.address import Address, Forwarded, Networks, counted_as, peer_of, site_of
 from trio_chat.server.broker import Broker
 from trio_chat.server.connection import Connection, run_connection
+from trio_chat.server.entry import Lists, Waiting
+from trio_chat.server.listener import BARRED
 from trio_chat.server.outbox import Outbox
+from trio_chat.server.tls import Certificate, NoTls, handshake
 from trio_chat.server.transport import Transport
 from trio_chat.server.wire import Wire, wire_of
 
 log = logging.getLogger(__name__)
 LINGER = 1.0  # seconds in which a refused peer may read why
+CROWDED = http.refusal(429, "Too many are connecting from this address", ("Retry-After", "5"))
+IN_THE_CLEAR = http.refusal(400, "Here is TLS only: https and wss")
 
 
 class Doors:
-    """Serves whoever comes: what all connections share."""
+    """Serves whoever comes: what all connections share. `certificate`: what sockets are encrypted with, if they are."""
 
-    def __init__(self, config: Config, broker: Broker) -> None:
-        self._config, self._broker = config, broker
+    def __init__(self, config: Config, broker: Broker, certificate: Certificate | None = None) -> None:
+        self._config, self._broker, self._certificate = config, broker, certificate
         self._ids = itertools.count(1)
-        limits = config.limits
+        limits, listen = config.limits, config.listen
         self._decode = Decoder(content_chars=limits.content_chars, message_bytes=limits.max_message_bytes).decode
-        self._forwarded = Forwarded(config.listen.trusted_proxies)
+        self._trusted = Networks(config.admission.trusted_addresses)
+        self._heralds = Networks(listen.trusted_proxies if listen.proxy_protocol == "on" else ())
+        self._headless = False  # a proxy sent no PROXY header, and that was said
+        self._forwarded = Forwarded(listen.trusted_proxies)
+        self._lists, self._waiting = Lists(config), Waiting(config)
 
     async def serve(self, stream: trio.abc.Stream) -> None:
         """Serve one peer until it is gone; a bug ends here, with it. Cancelled: an upgraded one is told (4001)."""
         wire = wire_of(stream)
         try:
-            conn = await self._requests(wire, peer_of(stream))
+            conn = await self._enter(stream, wire, trio.current_time() + self._config.listen.connect_timeout)
             if conn is not None:  # nothing of the request is held from here on
                 await run_connection(conn, self._broker, self._config, self._decode)
         except* (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -49,20 +59,85 @@ class Doors:
             wire.close()
             await trio.aclose_forcefully(stream)  # does not wait, cancelled or not
 
-    async def _requests(self, wire: Wire, peer: Address) -> Connection | None:
-        """Answer requests until one is an upgrade that is admitted, or the last. Cancelled: the broker knows."""
+    async def _enter(self, stream: trio.abc.Stream, raw: Wire, deadline: float) -> Connection | None:
+        """A peer's way to the upgrade: PROXY header, lists, count, TLS, requests. Cancelled: as `_requests`.
+
+        By `deadline` the head of the first request must be whole.
+        """
+        peer = await self._whose(raw, peer_of(stream), deadline)
+        if peer is None or self._lists.bar(peer):
+            if peer is not None:
+                self._turn_away(raw, BARRED)
+            return None
+        with self._waiting.one(peer) as crowded:
+            if crowded:
+                self._turn_away(raw, CROWDED)
+                return None
+            if self._certificate is None or not isinstance(stream, trio.SocketStream):  # one in memory needs no TLS
+                return await self._requests(raw, peer, deadline)
+            secure = await self._secured(stream, raw, self._certificate, peer, deadline)
+            return None if secure is None else await self._requests(wire_of(secure), peer, deadline, paid=True)
+
+    async def _whose(self, raw: Wire, peer: Address, deadline: float) -> Address | None:
+        """The peer's address, by its proxy's word where it has one; None where that says nothing valid by `deadline`.
+
+        Cancelled: the connection must go.
+        """
+        if peer not in self._heralds:
+            return peer
+        try:
+            with trio.fail_at(deadline):
+                return await proxy.read_header(raw) or peer
+        except (proxy.BadHeader, trio.TooSlowError) as failure:
+            if isinstance(failure, proxy.BadHeader) and failure.silent:
+                return None  # it only looked whether somebody listens
+            self._charge(peer)
+            if not self._headless:
+                self._headless = True
+                log.warning("%s is a trusted proxy and sent no PROXY header; it must (proxy_protocol)", peer)
+        return None
+
+    async def _secured(
+        self, stream: trio.SocketStream, raw: Wire, certificate: Certificate, peer: Address, deadline: float
+    ) -> trio.abc.Stream | None:
+        """The stream, encrypted; None where that did not succeed by `deadline`. Cancelled: the connection must go."""
+        try:
+            with trio.fail_at(deadline):
+                return await handshake(stream, certificate.context)
+        except NoTls as other:
+            if not other.first:
+                return None
+            if other.first.isalpha():
+                self._turn_away(raw, IN_THE_CLEAR)
+                await _linger(raw)
+        except (trio.BrokenResourceError, trio.TooSlowError) as failure:
+            log.debug("no TLS with %s: %s", peer, failure.__cause__)
+        self._charge(peer)
+        return None
+
+    def _turn_away(self, raw: Wire, response: bytes) -> None:
+        """Answer before any request. Under TLS nobody would understand it, but who began in the clear."""
+        if self._certificate is None or response is IN_THE_CLEAR:
+            raw.try_send(response)
+
+    async def _requests(self, wire: Wire, peer: Address, deadline: float, *, paid: bool = False) -> Connection | None:
+        """Answer requests until one is an upgrade that is admitted, or the last. Cancelled: the broker knows.
+
+        The first head must be whole by `deadline`. `paid`: we had work with it already, so it is to ask for something.
+        """
         connection = http.HttpConnection(wire)
         keep, first = True, True
         while keep:
             client = peer
             try:
-                head = await connection.head(self._config.listen.connect_timeout)
+                timeout = max(0.0, deadline - trio.current_time()) if first else self._config.listen.connect_timeout
+                head = await self._head(connection, peer, timeout, paid=paid and first)
                 if head is None:
-                    if not connection.silent:
-                        self._charge(peer)
                     return None
+                client = self._forwarded.client(peer, head.headers.get("x-forwarded-for"))
+                if self._lists.bar(client):
+                    raise http.HttpError(403, "This address is not served")
                 if head.path == "/ws":
-                    client = self._forwarded.client(peer, head.headers.get("x-forwarded-for"))
                     return await self._upgrade(wire, client, connection, head)
                 draining, trouble = self._broker.state.draining, self._broker.trouble
                 not_ready = "draining" if draining else f"log: {trouble}" if trouble else None
@@ -80,12 +155,23 @@ class Doors:
         await _linger(wire)
         return None
 
+    async def _head(
+        self, connection: http.HttpConnection, peer: Address, timeout: float, *, paid: bool
+    ) -> http.Head | None:
+        """The next head; None where the peer left. Within it, or `paid`, that is an attempt. Cancelled: see `head`."""
+        head = None
+        with suppress(trio.BrokenResourceError):
+            head = await connection.head(timeout)
+        if head is None and (paid or not connection.silent):
+            self._charge(peer)
+        return head
+
     def _charge(self, address: Address) -> None:
         """A head that never got whole is an attempt of `address`."""
         self._broker.attempted(counted_as(address), trusted=self._trusts(address))
 
     def _trusts(self, address: Address) -> bool:
-        return within(address, self._config.admission.trusted_addresses)
+        return address in self._trusted
 
     async def _upgrade(
         self, wire: Wire, address: Address, http_connection: http.HttpConnection, head: http.Head
@@ -96,6 +182,7 @@ class Doors:
         ask = Admit(
             next(self._ids),
             counted_as(address),
+            site_of(address),
             trusted=self._trusts(address),
             modern=modern,
             origin=head.headers.get("origin"),

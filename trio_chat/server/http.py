@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 from email.utils import formatdate
 from http import HTTPStatus
 from urllib.parse import parse_qs, urlsplit
@@ -25,24 +24,36 @@ _ACCEPTED = (
 )
 _SUBPROTOCOL = b"Sec-WebSocket-Protocol: chat\r\n"
 
-_STYLE = "body{font:1.1em/1.5 system-ui,sans-serif;max-width:40em;margin:3em auto;padding:0 1em}code{font-size:1em}"
-_PAGE = f"""<!doctype html>
+# All that a page of ours may do: load scripts, styles and pictures from here, and connect to here. Every answer has it.
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HYGIENE = (
+    ("Content-Security-Policy", CSP),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+)
+_PAGE = b"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>trio_chat</title><style>{_STYLE}</style></head><body>
+<title>trio_chat</title><link rel="stylesheet" href="/style.css"></head><body>
 <h1>trio_chat</h1>
 <p>This is a chat server. It speaks WebSocket at the path <code>/ws</code> of this address, subprotocol
 <code>chat</code>, one JSON object a frame.</p>
 <p>To try it: <code>python -m websockets ws://HOST:PORT/ws</code>, then type</p>
-<pre><code>{{"type": "connect", "username": "alice"}}
-{{"type": "message", "content": "Hello!"}}</code></pre>
+<pre><code>{"type": "connect", "username": "alice"}
+{"type": "message", "content": "Hello!"}</code></pre>
 </body></html>
-""".encode()
-_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-_HYGIENE = (
-    ("X-Content-Type-Options", "nosniff"),
-    ("Content-Security-Policy", f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; frame-ancestors 'none'"),
-    ("Referrer-Policy", "no-referrer"),
-)
+"""
+_STYLE = b"""body { font: 1.1em/1.5 system-ui, sans-serif; max-width: 40em; margin: 3em auto; padding: 0 1em }
+code { font-size: 1em }
+"""
+_FILES = {"/": (_PAGE, "text/html; charset=utf-8"), "/style.css": (_STYLE, "text/css; charset=utf-8")}
+_HEALTH = ("/healthz", "/readyz")
+_PLAIN = ("Content-Type", "text/plain; charset=utf-8")
+_FRESH = ("Cache-Control", "no-cache")  # of a file: it may be kept, and must be asked for anew
+_NEVER = ("Cache-Control", "no-store")  # of all else: it is true of one moment, or of one client
 
 
 class HttpError(Exception):
@@ -165,11 +176,11 @@ class HttpConnection:
         http = self._http
         if not _may_answer(http):
             return False
-        always = [("Date", formatdate(usegmt=True)), ("Content-Length", str(len(body))), *_HYGIENE]
+        always = [("Date", formatdate(usegmt=True)), ("Content-Length", str(len(body))), *HYGIENE]
         if not keep:
             always.append(("Connection", "close"))
-        if not any(name == "Content-Type" for name, _ in headers):
-            always.append(("Content-Type", "text/plain; charset=utf-8"))
+        given = {name for name, _ in headers}
+        always += [header for header in (_PLAIN, _NEVER) if header[0] not in given]
         head = h11.Response(status_code=status, reason=HTTPStatus(status).phrase.encode(), headers=[*headers, *always])
         data = http.send(head) or b""
         if not self._is_head:
@@ -237,12 +248,21 @@ def page(head: Head, not_ready: str | None) -> tuple[int, bytes, tuple[tuple[str
     Raises:
         HttpError: 404 or 405.
     """
-    if head.path not in ("/", "/healthz", "/readyz"):
+    if head.path not in (*_FILES, *_HEALTH):
         raise HttpError(404, "There is nothing here")
     if head.method not in ("GET", "HEAD"):
         raise HttpError(405, "Only GET and HEAD are possible here", ("Allow", "GET, HEAD"))
-    if head.path == "/":
-        return 200, _PAGE, (("Content-Type", "text/html; charset=utf-8"),)
+    if head.path in _FILES:
+        body, kind = _FILES[head.path]
+        return 200, body, (("Content-Type", kind), _FRESH)
     if head.path == "/readyz" and not_ready is not None:
-        return 503, f"{not_ready}\n".encode(), (("Cache-Control", "no-store"), ("Retry-After", "5"))
-    return 200, b"ok\n", (("Cache-Control", "no-store"),)
+        return 503, f"{not_ready}\n".encode(), (("Retry-After", "5"),)
+    return 200, b"ok\n", ()
+
+
+def refusal(status: int, text: str, *headers: tuple[str, str]) -> bytes:
+    """A whole response to whatever the peer asked or will ask; behind it the connection is closed."""
+    body = f"{text}\n"
+    always = (("Content-Length", str(len(body))), ("Connection", "close"), _PLAIN, _NEVER, *HYGIENE)
+    lines = "".join(f"{name}: {value}\r\n" for name, value in (*headers, *always))
+    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{lines}\r\n{body}".encode("ascii")

@@ -6,38 +6,36 @@ import errno
 import logging
 import math
 import os
-from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import trio
 
 from trio_chat.config import Config
-from trio_chat.server.address import counted_as, peer_of, within
+from trio_chat.server.address import peer_of
+from trio_chat.server.entry import Lists, sockets
+from trio_chat.server.http import refusal
 from trio_chat.server.wire import wire_of
 
 log = logging.getLogger(__name__)
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-SPARE_SOCKETS = 1024  # above `max_connections`: for pages, health checks, refusals and heads on their way
 QUIET = 10.0  # seconds between two log lines about running out of descriptors
 PAUSE = 0.1  # seconds, when accepting fails and there is no reserve to answer from
-CROWDED = (
-    b"HTTP/1.1 %d %s\r\nRetry-After: 5\r\nContent-Type: text/plain\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-)
+FULL = refusal(503, "The server is full", ("Retry-After", "5"))
+BARRED = refusal(403, "This address is not served")
 
 
 class Listener:
-    """Accepts on one or more listeners, under one count of open sockets.
+    """Accepts on one or more listeners, under one count of open sockets, upgraded or not.
 
-    The counts here are of sockets, upgraded or not, so that nobody takes all descriptors by never finishing a head;
-    connections proper are the broker's to count.
+    Connections proper are the broker's to count, and sockets of one address the doors', who know whose they are.
     """
 
     def __init__(self, config: Config, serve: Callable[[trio.abc.Stream], Awaitable[None]]) -> None:
-        self._admission, self._serve = config.admission, serve
-        self._uncounted = config.admission.trusted_addresses + config.listen.trusted_proxies  # all come through them
-        self._open = 0
+        self._serve, self._lists = serve, Lists(config)
+        self._encrypted = bool(config.listen.tls_cert)
+        self._open, self._most = 0, sockets(config)
         self._refused, self._quiet_until = 0, -math.inf
-        self._per_address: Counter[str] = Counter()
 
     async def accept(self, listener: trio.abc.Listener[trio.abc.Stream], connections: trio.Nursery) -> None:
         """Accept until cancelled, or until the listener is closed. Cancelled: nobody accepts a peer that waits."""
@@ -61,23 +59,24 @@ class Listener:
 
     async def _one(self, stream: trio.abc.Stream) -> None:
         """Count a peer in, serve it, count it out. Cancelled: as `serve` is."""
-        address = peer_of(stream)
-        key = counted_as(address)
-        trusted = within(address, self._uncounted)
+        if self._lists.bar(peer_of(stream)):
+            await self._refuse(stream, BARRED)
+            return
         self._open += 1
-        self._per_address[key] += 1
         try:
-            if self._open > self._admission.max_connections + SPARE_SOCKETS:
-                await _refuse(stream, 503, b"Service Unavailable")
-            elif not trusted and self._per_address[key] > self._admission.max_connections_per_address + SPARE_SOCKETS:
-                await _refuse(stream, 429, b"Too Many Requests")
+            if self._open > self._most:
+                await self._refuse(stream, FULL)
             else:
                 await self._serve(stream)
         finally:
             self._open -= 1
-            self._per_address[key] -= 1
-            if not self._per_address[key]:
-                del self._per_address[key]
+
+    async def _refuse(self, stream: trio.abc.Stream, response: bytes) -> None:
+        """Answer without reading, and close; under TLS just close. Cancelled: closed without an answer."""
+        with suppress(trio.BrokenResourceError):  # it left already
+            if not self._encrypted:
+                wire_of(stream).try_send(response)
+        await trio.aclose_forcefully(stream)
 
     def _exhausted(self) -> None:
         """Say so, but not at the rate that peers choose."""
@@ -97,7 +96,7 @@ class Listener:
         os.close(reserve)
         try:
             with trio.move_on_after(PAUSE):
-                await _refuse(await listener.accept(), 503, b"Service Unavailable")
+                await self._refuse(await listener.accept(), FULL)
         except (OSError, trio.ClosedResourceError):  # taken by another, or closed, which the next accept tells
             await trio.sleep(PAUSE)
         return _open_reserve()
@@ -108,9 +107,3 @@ def _open_reserve() -> int | None:
         return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
-
-
-async def _refuse(stream: trio.abc.Stream, status: int, phrase: bytes) -> None:
-    """Answer without reading, and close. Cancelled: closed without an answer."""
-    wire_of(stream).try_send(CROWDED % (status, phrase))
-    await trio.aclose_forcefully(stream)

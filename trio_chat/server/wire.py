@@ -125,9 +125,14 @@ class StreamWire:
         return bytes(await self._stream.receive_some(max_bytes))
 
     async def send_eof(self) -> None:
-        """Half-close where the stream has that (TLS has not). Cancelled: nothing is lost."""
-        if isinstance(self._stream, trio.abc.HalfCloseableStream):
-            await self._stream.send_eof()
+        """Half-close where the stream has that. Cancelled: nothing is lost.
+
+        TLS has not, but TCP under it has: without, a peer that waits for us to close would wait for all our grace. What
+        was said is complete without TLS's own end: a response has its length, a WebSocket its close frame.
+        """
+        stream = self._stream.transport_stream if isinstance(self._stream, trio.SSLStream) else self._stream
+        if isinstance(stream, trio.abc.HalfCloseableStream):
+            await stream.send_eof()
 
     def close(self) -> None:
         """Close without waiting: `aclose` in a scope that is cancelled already is Trio's forceful close."""
