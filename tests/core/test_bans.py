@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.core.driver import Driver
 from trio_chat.config import Config
+from trio_chat.core import bans
 from trio_chat.core.bans import Gate
 from trio_chat.core.effects import Admit, Admitted, Attempted, Banned, Effect, Refused
 
@@ -137,6 +138,99 @@ def test_too_many_from_one_address() -> None:
     door.closed(2)
     door.closed(5)
     assert status(door.admit(Admit(6, "a"), None, 0.0)) is None
+
+
+def test_a_valid_resume_is_its_sessions_attempt_and_not_its_addresss() -> None:
+    door = gate(max_attempts=2, attempt_window=10)
+    for n in range(6):  # each comes without a ticket, and resumes a session of its own
+        assert status(door.admit(Admit(n, "a"), None, float(n) / 10)) is None
+        door.returned("a", f"session {n}", n / 10, n / 10 + 0.05)
+    assert [status(door.admit(Admit(n, "a"), None, 1.0)) for n in (10, 11, 12)] == [None, None, 429]
+
+
+def test_a_crowd_behind_one_address_comes_back_without_tickets() -> None:
+    """By resuming one after the other; who connects anew counts."""
+    driver = Driver(max_attempts=3, attempt_window=60)
+    clients = [driver.connect(f"user {n}", trusted=True) for n in range(10)]
+    for client in clients:
+        client.drop()
+    for client in clients:
+        assert driver.resume(client, address="office").welcome.resumed
+    assert driver.banned == {}
+    for n in range(3):
+        driver.connect(f"new {n}", address="office")
+    driver.admit(address="office")
+    assert list(driver.banned) == ["office"]
+
+
+def test_one_session_is_not_attempts_without_end() -> None:
+    """It has a bucket like those with tickets, and the same one; when that is empty, its address pays."""
+    door = gate(max_attempts=2, attempt_window=10)
+    statuses = []
+    for n in range(6):
+        statuses.append(status(door.admit(Admit(n, "a"), None, float(n))))
+        door.returned("a", "session 1", float(n), n + 0.5)
+    assert statuses == [None, None, None, None, 429, 403]
+    assert status(door.admit(Admit(10, "b"), "session 1", 6.0)) is None, "its ticket is charged to b"
+    assert status(door.admit(Admit(11, "b"), None, 6.0)) is None
+    assert status(door.admit(Admit(12, "b"), None, 6.0)) == 429
+
+
+def test_only_what_was_charged_is_given_back() -> None:
+    """Not an attempt of another time, nor one from before a ban."""
+    door = gate(max_attempts=2, attempt_window=100, ban_seconds=1)
+    door.admit(Admit(1, "a"), None, 0.0)
+    for n in (2, 3):
+        door.admit(Admit(n, "a"), None, 0.5)  # the third bans
+    door.returned("a", "session 1", 0.0, 0.6)
+    assert [status(door.admit(Admit(n, "a"), None, 2.0)) for n in (4, 5)] == [None, None]
+    door.returned("a", "session 1", 0.5, 2.1)
+    assert status(door.admit(Admit(6, "a"), None, 2.2)) == 429
+
+
+def test_a_48_has_a_quarter_of_all_connections() -> None:
+    door = gate(max_connections=16, max_connections_per_address=3)
+    asks = [Admit(n, f"2001:db8:0:{n}::/64", "2001:db8::/48") for n in range(6)]
+    assert [status(door.admit(ask, None, 0.0)) for ask in asks] == [None] * 4 + [429] * 2
+    assert status(door.admit(Admit(7, "2001:db8:1::/64", "2001:db8:1::/48"), None, 0.0)) is None
+    assert status(door.admit(Admit(8, asks[5].address, asks[5].site, trusted=True), None, 0.0)) is None
+    door.closed(0)
+    assert status(door.admit(asks[5], None, 0.0)) is None
+
+
+def test_a_48_has_no_less_than_an_address() -> None:
+    door = gate(max_connections=8, max_connections_per_address=5)
+    asks = [Admit(n, "2001:db8::/64", "2001:db8::/48") for n in range(6)]
+    assert [status(door.admit(ask, None, 0.0)) for ask in asks] == [None] * 5 + [429]
+
+
+def test_counts_do_not_grow_without_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that would be forgotten first is forgotten at once; of the others nothing is lost."""
+    monkeypatch.setattr(bans, "MOST_COUNTED", 100)
+    door = gate(max_attempts=2, attempt_window=1000)
+    for n in range(250):
+        assert status(door.admit(Admit(n, f"2001:db8:0:{n:x}::/64"), None, float(n))) is None
+        assert len(door._attempts) == len(list(door._forget)) <= 100
+    last, first = "2001:db8:0:f9::/64", "2001:db8:0:95::/64"
+    assert [status(door.admit(Admit(n, last), None, 250.0)) for n in (300, 301)] == [None, 429]
+    assert [status(door.admit(Admit(n, first), None, 250.0)) for n in (302, 303, 304)] == [None, None, 429]
+
+
+def test_bans_do_not_grow_without_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who reads them is told of each that is lifted before its time: the one that was nearest to it."""
+    monkeypatch.setattr(bans, "MOST_BANS", 100)
+    door = gate(max_attempts=1, attempt_window=1000, ban_seconds=10_000)
+    banned: dict[str, float] = {}
+    for n in range(250):
+        for conn in (n, n + 1000):
+            for effect in door.admit(Admit(conn, f"net {n}"), None, float(n)):
+                if isinstance(effect, Banned) and effect.until is None:
+                    del banned[effect.address]
+                elif isinstance(effect, Banned):
+                    banned[effect.address] = effect.until or 0.0
+        assert len(banned) <= 100
+    assert list(banned) == [f"net {n}" for n in range(150, 250)]
+    assert [status(door.admit(Admit(n, f"net {n}"), None, 250.0)) for n in (149, 150)] == [None, 403]
 
 
 @given(

@@ -88,3 +88,23 @@ def test_deadlines_against_a_list(actions: list[tuple[str, int]]) -> None:
         assert list(deadlines) == [other for _, other in model]
         assert [item in deadlines for item in range(6)] == [item in [other for _, other in model] for item in range(6)]
         assert deadlines.due(item) == next((due for due, other in model if other == item), None)
+
+
+def test_a_hit_that_is_taken_back_was_none() -> None:
+    window = Window(2, 10)
+    window.take_back(0.0)
+    assert [window.hit(0.0), window.hit(1.0), window.hit(2.0)] == [True, True, False]
+    window.take_back(5.0)
+    assert not window.hit(3.0)
+    window.take_back(1.0)
+    assert [window.hit(4.0), window.hit(5.0), window.hit(10.0)] == [True, False, True]
+
+
+def test_those_that_fall_due_first_are_evicted() -> None:
+    deadlines: Deadlines[str] = Deadlines(10)
+    for at, item in enumerate("abcd"):
+        deadlines.set(item, at)
+    deadlines.set("a", 9)
+    assert deadlines.evict(4) == []
+    assert deadlines.evict(2) == ["b", "c"]
+    assert list(deadlines) == ["d", "a"]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import attrs
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trio_chat.core import rooms as module
 from trio_chat.core.limits import Window
 from trio_chat.core.names import parse_name
 from trio_chat.core.rooms import Roll, Room, Rooms, talk_key
@@ -177,6 +179,16 @@ def test_restored_room_keeps_its_epoch_and_no_other_gets_its_number() -> None:
     assert (new.number, new.epoch) == (8, "boot-8")
     rooms.close(young)
     assert rooms.listed.page(0, 9) == [old, new]
+
+
+def test_creations_of_so_many_addresses_are_counted_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_CREATORS", 10)
+    rooms = Rooms("test", 1)
+    for number in range(50):
+        assert rooms.creations(f"address {number}", 0.0).hit(0.0)
+        assert len(rooms._created) <= 10
+    assert not rooms.creations("address 49", 0.0).hit(0.0)
+    assert rooms.creations("address 0", 0.0).hit(0.0)
 
 
 def test_creations_of_addresses_are_forgotten_when_they_no_longer_matter() -> None:

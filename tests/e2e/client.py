@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import socket
+import ssl
 import time
 from collections.abc import Iterator
 from typing import Any, TypeAlias
@@ -19,8 +20,15 @@ Frame: TypeAlias = dict[str, Any]
 SECONDS = 8.0  # within which anything that is waited for must happen
 
 
-def dial(server: Server, *, modern: bool = True, query: str = "", origin: str | None = None) -> ClientConnection:
-    """Open a connection, without `connect`.
+def dial(
+    server: Server,
+    *,
+    modern: bool = True,
+    query: str = "",
+    origin: str | None = None,
+    tls: ssl.SSLContext | None = None,
+) -> ClientConnection:
+    """Open a connection, without `connect`; `tls` for a server that speaks it.
 
     Raises:
         websockets.exceptions.InvalidStatus: the upgrade is refused.
@@ -29,6 +37,7 @@ def dial(server: Server, *, modern: bool = True, query: str = "", origin: str | 
         server.url + query,
         subprotocols=[Subprotocol("chat")] if modern else None,
         origin=None if origin is None else Origin(origin),
+        ssl=tls,
         compression=None,
         proxy=None,
         open_timeout=SECONDS,
@@ -151,9 +160,17 @@ class Client:
         return {"epoch": epoch, "seq": max(seen, default=0)}
 
 
-def join(server: Server, username: str, *, modern: bool = True, query: str = "", **fields: Any) -> Client:
+def join(
+    server: Server,
+    username: str,
+    *,
+    modern: bool = True,
+    query: str = "",
+    tls: ssl.SSLContext | None = None,
+    **fields: Any,
+) -> Client:
     """A client with its welcome."""
-    client = Client(server, dial(server, modern=modern, query=query))
+    client = Client(server, dial(server, modern=modern, query=query, tls=tls))
     try:
         client.send("connect", username=username, **fields)
         client.welcome = client.receive()

@@ -7,6 +7,7 @@ import selectors
 import socket
 import time
 from collections.abc import Callable, Iterable
+from itertools import repeat
 from typing import Any
 
 from tests.benchmarks.framing import CLOSE, TEXT, Frames, masked
@@ -67,13 +68,20 @@ class Crowd:
         for member in self.members:
             member.sock.close()
 
-    def add(self, names: Iterable[str], *, receive_buffer: int | None = None) -> list[Member]:
-        """Let them all come at once, and return when each has its welcome."""
+    def add(
+        self,
+        names: Iterable[str],
+        *,
+        receive_buffer: int | None = None,
+        paths: Iterable[str] = repeat("/ws"),
+        fields: Iterable[dict[str, Any]] = repeat({}),
+    ) -> list[Member]:
+        """Let them all come at once, and return when each has its welcome; `fields` are of each one's `connect`."""
         new = [Member(open_socket(self._server, receive_buffer=receive_buffer), name) for name in names]
         self.members += new
-        for member in new:
-            member.sock.sendall(UPGRADE)
-            member.send(type="connect", username=member.name)
+        for member, path, more in zip(new, paths, fields, strict=False):
+            member.sock.sendall(UPGRADE.replace(b"/ws", path.encode(), 1))
+            member.send(type="connect", username=member.name, **more)
             self._selector.register(member.sock, selectors.EVENT_READ, member)
         self.run(lambda: all(member.frames for member in new), "everybody's welcome")
         for member in new:

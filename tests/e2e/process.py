@@ -16,7 +16,7 @@ from typing import IO
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 15.0
 STOP_SECONDS = 10.0  # after SIGTERM; the tests' servers drain in far less
-ADDRESS = re.compile(r"\bws://([^\s/]+):(\d+)/ws")
+ADDRESS = re.compile(r"\b(wss?)://([^\s/]+):(\d+)/ws")
 OURS = ("TRIO_CHAT_", "PORT", "ENVIRONMENT")  # variables that would configure the server
 
 
@@ -24,7 +24,8 @@ class Server:
     """A server process, `ready` in a moment. Whoever makes one stops it.
 
     Args:
-        flags: of the command line, beside host and port. Without a `--log`, its log is a file that goes with it.
+        flags: of the command line, beside the host. Without a `--port` it is a free one; without a `--log`, that is a
+            file that goes with it.
         cwd: where it runs; its temporary files would be there too.
     """
 
@@ -32,9 +33,11 @@ class Server:
         self._directory = tempfile.TemporaryDirectory(prefix="trio_chat-", ignore_cleanup_errors=True)
         if "--log" not in flags:
             flags = (*flags, "--log", f"sqlite:{self._directory.name}/chat.db")
+        if "--port" not in flags:
+            flags = (*flags, "--port", "0")
         variables = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "trio_chat", "--host", "127.0.0.1", "--port", "0", *flags],
+            [sys.executable, "-m", "trio_chat", "--host", "127.0.0.1", *flags],
             cwd=cwd,
             env={**variables, "PYTHONPATH": str(ROOT), "TMPDIR": str(cwd)},
             stdin=subprocess.DEVNULL,
@@ -54,13 +57,13 @@ class Server:
     def ready(self) -> Server:
         """Wait until it listens; itself. Whatever else is asked of it comes after this."""
         try:
-            found = ADDRESS.search(self.wait_for("ws://", START_SECONDS))
+            found = ADDRESS.search(self.wait_for("listening on", START_SECONDS))
             assert found is not None
         except BaseException:
             self.kill()
             raise
-        self.host, self.port = found[1], int(found[2])
-        self.url = f"ws://{self.host}:{self.port}/ws"
+        self.host, self.port = found[2], int(found[3])
+        self.url = f"{found[1]}://{self.host}:{self.port}/ws"
         return self
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from contextlib import suppress
 from typing import Any
 
 from tests.benchmarks.framing import CLOSE, TEXT, Frames, masked
@@ -39,6 +40,20 @@ def answer_to(server: Server, request: bytes) -> str:
         while data := sock.recv(65536):
             received += data
         return received.decode()
+
+
+def dropped(server: Server, data: bytes) -> None:
+    """Send bytes that the server is to drop the connection for, without a word."""
+    with open_socket(server) as sock, suppress(ConnectionResetError):  # it closes with bytes unread
+        sock.sendall(data)
+        assert sock.recv(65536) == b""
+
+
+def turned_away(server: Server, data: bytes) -> str:
+    """The answer of a server that does not read on."""
+    with open_socket(server) as sock:
+        sock.sendall(data)
+        return sock.recv(65536).decode()
 
 
 class RawClient:

@@ -21,6 +21,7 @@ from trio_chat.log.memory import MemoryLog
 from trio_chat.server.broker import Broker
 from trio_chat.server.doors import Doors
 from trio_chat.server.listener import Listener
+from trio_chat.server.tls import Certificate
 
 Result = TypeVar("Result")
 TEXT, BINARY, CONTINUATION, CLOSE, PING, PONG = 0x1, 0x2, 0x0, 0x8, 0x9, 0xA
@@ -329,7 +330,7 @@ async def house(**options: Any) -> AsyncIterator[House]:
     async with trio.open_nursery() as core:
         core.start_soon(broker.run)
         async with trio.open_nursery() as connections, trio.open_nursery() as clients:
-            doors = Doors(config, broker)
+            doors = Doors(config, broker, Certificate.of(config.listen))
             connections.start_soon(Listener(config, doors.serve).accept, listener, connections)
             yield House(config, state, broker, doors, listener, connections, clients)
             clients.cancel_scope.cancel()

@@ -207,9 +207,11 @@ async def test_sockets_of_one_address_are_counted_unless_it_is_trusted(
 async def test_who_is_upgraded_does_not_wait_any_longer(autojump_clock: MockClock) -> None:
     """The broker counts it from then on: an address may have so many connections, and as many on their way."""
     async with house(max_connections_per_address=2) as server:
-        peers = [await server.plug() for _ in range(4)]
-        for peer in peers[:2]:
-            await peer.open()
+        peers = []
+        for number in range(4):
+            peers.append(await server.plug())
+            if number < 2:
+                await peers[-1].open()
         await wait_all_tasks_blocked()
         assert list(server.doors._waiting._counts.values()) == [2]
         fifth = await server.plug()

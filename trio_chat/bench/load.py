@@ -49,6 +49,7 @@ class Plan:
     rooms: int = attrs.field(default=1, validator=attrs.validators.ge(1))
     rate: float = attrs.field(default=10.0, validator=[attrs.validators.gt(0), attrs.validators.le(MAX_RATE)])
     seconds: float = attrs.field(default=10.0, validator=[attrs.validators.gt(0), attrs.validators.le(MAX_SECONDS)])
+    tls: ssl.SSLContext | None = None  # for wss://; None checks certificates as the system does
 
     def __attrs_post_init__(self) -> None:
         """Check what several fields say together."""
@@ -160,7 +161,7 @@ async def _connection(
         # A nursery of its own: the library raises some refusals in a task of it.
         async with trio.open_nursery() as nursery:
             with trio.fail_after(OPEN_SECONDS):
-                stream = await _stream(tally.plan.url)
+                stream = await _stream(tally.plan)
                 ws = await _open(nursery, stream, tally, n)
             task_status.started(ws)
             await _read(ws, tally)
@@ -174,13 +175,28 @@ async def _connection(
         raise BenchError(f"connection {n + 1} {_told(failure)}")
 
 
-async def _stream(url: str) -> Stream:
-    parts = urlsplit(url)
+async def _stream(plan: Plan) -> Stream:
+    """Connect, encrypted where the URL says so. Cancelled: nothing is left open.
+
+    Raises:
+        OSError: the server cannot be reached, or its certificate is not good.
+    """
+    parts = urlsplit(plan.url)
     host = parts.hostname or ""
-    if parts.scheme == "wss":
-        context = ssl.create_default_context()
-        return await trio.open_ssl_over_tcp_stream(host, parts.port or 443, ssl_context=context, https_compatible=True)
-    return await trio.open_tcp_stream(host, parts.port or 80)
+    stream = await trio.open_tcp_stream(host, parts.port or (443 if parts.scheme == "wss" else 80))
+    if parts.scheme != "wss":
+        return stream
+    secure = trio.SSLStream(
+        stream, plan.tls or ssl.create_default_context(), server_hostname=host, https_compatible=True
+    )
+    try:
+        await secure.do_handshake()
+    except BaseException as error:
+        await trio.aclose_forcefully(secure)
+        if isinstance(error, trio.BrokenResourceError):
+            raise ConnectionError(f"no TLS: {error.__cause__}") from error
+        raise
+    return secure
 
 
 def first(group: BaseExceptionGroup[BaseException]) -> BaseException:

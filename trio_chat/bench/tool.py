@@ -7,6 +7,7 @@ the wrong; 130 stopped by Ctrl-C. Progress is shown on stderr, if it is a termin
 from __future__ import annotations
 
 import ipaddress
+import ssl
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,12 +31,15 @@ def bench(
     rate: Annotated[float, Parameter(help="messages a second, in all")] = 10.0,
     seconds: Annotated[float, Parameter(help="for which they send")] = 10.0,
     json: Annotated[bool, Parameter(name="--json", help="for programs", negative="", show_default=False)] = False,
+    ca: Annotated[str, Parameter(help="PEM file of the authority to check wss:// with", metavar="PATH")] = "",
     yes: Annotated[bool, Parameter(help="load a server elsewhere", negative="", show_default=False)] = False,
     quiet: Annotated[bool, Parameter(help="show no progress", negative="", show_default=False)] = False,
 ) -> int:
     """Load a server and say how late it answers. Its limits stay on: with many guests, it must trust our address."""
     try:
-        plan = Plan(url=checked(url, yes), connections=connections, rooms=rooms, rate=rate, seconds=seconds)
+        plan = Plan(
+            url=checked(url, yes), connections=connections, rooms=rooms, rate=rate, seconds=seconds, tls=trusting(ca)
+        )
     except ValueError as error:
         return _fail(str(error), 2)
     try:
@@ -59,6 +63,18 @@ def checked(url: str, yes: bool) -> str:
     if not yes and not loopback(parts.hostname):
         raise ValueError(f"{parts.hostname} is not this machine: --yes loads it all the same")
     return parts._replace(path=parts.path.rstrip("/") or "/ws").geturl()
+
+
+def trusting(ca: str) -> ssl.SSLContext | None:
+    """What checks certificates by the authority in the file `ca`; None, as the system does, where that is empty.
+
+    Raises:
+        ValueError: it holds no certificate.
+    """
+    try:
+        return ssl.create_default_context(cafile=ca) if ca else None
+    except OSError as error:
+        raise ValueError(f"--ca: {ca!r} must be a file with a certificate in PEM ({error.strerror})") from None
 
 
 def loopback(host: str) -> bool:
