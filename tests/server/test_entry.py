@@ -15,7 +15,7 @@ from trio.testing import MockClock
 from trio_chat.config import Config
 from trio_chat.server import entry
 from trio_chat.server.address import Networks, site_of, within
-from trio_chat.server.entry import Lists, Waiting, sockets
+from trio_chat.server.entry import Lists, Pace, Waiting, sockets
 
 from .harness import house, request
 
@@ -101,6 +101,31 @@ def test_one_address_never_gets_more_than_a_part_of_what_the_system_allows(monke
         assert held(waiting, stack, *["192.0.2.1"] * 101) == [False] * 100 + [True]
     limits[0] = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
     assert sockets(Config()) == 20_000 + entry.SPARE_SOCKETS
+
+
+def test_an_address_begins_so_many_handshakes_at_once_and_in_each_window() -> None:
+    pace = Pace(Config.of(max_connections_per_address=3, attempt_window=15, trusted_addresses=["127.0.0.0/8"]))
+
+    def allowed(now: float, *addresses: str) -> int:
+        return [pace.allows(ipaddress.ip_address(address), now) for address in addresses].count(True)
+
+    assert allowed(0.0, *["192.0.2.1"] * 5) == 3
+    assert allowed(0.0, "192.0.2.2") == 1
+    assert allowed(5.0, *["192.0.2.1"] * 5) == 1
+    assert allowed(100.0, *["192.0.2.1"] * 5) == 3
+    assert allowed(0.0, *["2001:db8::1", "2001:db8::2"] * 3) == 3, "of one /64"
+    assert allowed(100.0, *[f"2001:db8:0:{net}::1" for net in range(20)]) == 12, "of one /48"
+    assert allowed(0.0, *["127.0.0.1"] * 9) == 9
+
+
+def test_handshakes_of_so_many_addresses_are_counted_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(entry, "MOST_PACED", 10)
+    pace = Pace(Config.of(max_connections_per_address=1))
+    for number in range(100):
+        assert pace.allows(ipaddress.ip_address(number), 0.0)
+        assert len(pace._buckets) <= 10
+    assert not pace.allows(ipaddress.ip_address(99), 0.0)
+    assert pace.allows(ipaddress.ip_address(0), 0.0)
 
 
 def test_the_48_of_an_address() -> None:

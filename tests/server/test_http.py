@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
+import h11
 import pytest
 import trio
 from trio.testing import MockClock
 
+from trio_chat.server import doors, http, listener
 from trio_chat.server.wire import SocketWire
 
 from .harness import House, Peer, Response, house, request, upgrade
@@ -64,6 +68,77 @@ async def test_every_request_has_its_answer(
             assert response.headers["content-type"].startswith("text/plain")
             assert 5 < len(response.body) < 100
             assert response.headers["connection"] == "close"
+
+
+MARKS = ("M4RK", "m4rk")
+MARKED = [
+    b"M4RK\r\n\r\n",
+    b"GET /M4RK HTTP/9.9\r\nHost: M4RK\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"M4RK" * 5000,
+    request("GET", "/M4RK?M4RK=M4RK", referer="https://M4RK/", cookie="M4RK=M4RK", user_agent="<script>M4RK"),
+    request("M4RK", "/", content_length="0"),
+    request("POST", "/ws", b"M4RK", content_length="4"),
+    request("GET", "/", host="M4RK", x_forwarded_for="M4RK", x_forwarded_proto="M4RK"),
+    request("GET", "/healthz?M4RK", accept="M4RK"),
+    request("HEAD", "/M4RK"),
+    request("GET", "/ws?ticket=M4RK"),
+    upgrade("/ws?ticket=M4RK", origin="https://M4RK.example", sec_websocket_extensions="M4RK"),
+    upgrade(subprotocol="M4RK"),
+    upgrade(sec_websocket_key="M4RK"),
+    upgrade(sec_websocket_version="M4RK"),
+]
+
+
+@pytest.mark.parametrize("data", MARKED)
+async def test_an_answer_says_nothing_of_its_request(data: bytes, autojump_clock: MockClock) -> None:
+    """Neither in its head nor in its body: so nothing can be injected. It sets no cookie, and has the whole hygiene."""
+    async with house(environment="production") as server:
+        peer = await server.plug()
+        await peer.send(data)
+        response = await peer.response(body=not data.startswith(b"HEAD"))
+        assert not any(mark in f"{response.headers}{response.body!r}" for mark in MARKS)
+        assert "set-cookie" not in response.headers
+        for name, value in http.HYGIENE:
+            assert response.headers[name.lower()] == value
+        assert response.headers["cache-control"] in ("no-store", "no-cache")
+        await peer.drop()
+
+
+@pytest.mark.parametrize("made", [listener.FULL, listener.BARRED, doors.CROWDED, doors.IN_THE_CLEAR])
+def test_what_is_answered_before_any_request_has_the_hygiene_too(made: bytes) -> None:
+    client = h11.Connection(h11.CLIENT)
+    client.send(h11.Request(method="GET", target="/", headers=[("Host", "x")]))
+    client.send(h11.EndOfMessage())
+    client.receive_data(made)
+    head, body, end = client.next_event(), client.next_event(), client.next_event()
+    assert isinstance(head, h11.Response)
+    assert isinstance(body, h11.Data)
+    assert isinstance(end, h11.EndOfMessage)
+    assert 5 < len(body.data) < 100
+    headers = {name.decode(): value.decode() for name, value in head.headers}
+    assert {name.lower(): value for name, value in http.HYGIENE}.items() <= headers.items()
+    assert headers["connection"] == "close"
+    assert client.trailing_data == (b"", False)
+
+
+def test_a_page_may_load_from_here_and_connect_to_here_and_no_more() -> None:
+    rules = dict(rule.split(" ", 1) for rule in http.CSP.split("; "))
+    own = {"script-src", "style-src", "img-src", "connect-src"}
+    assert {name for name, value in rules.items() if value == "'self'"} == own
+    assert {value for name, value in rules.items() if name not in own} == {"'none'"}
+    assert {"default-src", "base-uri", "form-action", "frame-ancestors"} == rules.keys() - own
+
+
+async def test_the_page_has_nothing_inline_and_loads_what_is_here(autojump_clock: MockClock) -> None:
+    async with house() as server:
+        page = (await ask(server, request("GET", "/"))).body.decode()
+        assert not re.search(r"<script(?![^>]*\ssrc=)|<style|\son\w+=|\sstyle=|javascript:", page)
+        loaded = re.findall(r'(?:src|href)="([^"]*)"', page)
+        assert loaded
+        for path in loaded:
+            response = await ask(server, request("GET", path))
+            assert (response.status, path[0]) == (200, "/")
+            assert response.headers["content-type"] == "text/css; charset=utf-8"
 
 
 async def test_connection_and_upgrade_are_lists_of_words(autojump_clock: MockClock) -> None:

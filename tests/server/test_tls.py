@@ -38,7 +38,11 @@ async def dial(server: House, authority: Authority, **context: Any) -> Peer:
         setattr(checks, name, value)
     plain = (await server.plug()).stream
     secure: trio.SSLStream[Any] = trio.SSLStream(plain, checks, server_hostname="localhost", https_compatible=True)
-    await secure.do_handshake()
+    try:
+        await secure.do_handshake()
+    except trio.BrokenResourceError:
+        await trio.aclose_forcefully(secure)
+        raise
     return Peer(secure)
 
 
@@ -258,6 +262,20 @@ async def test_a_handshake_and_nothing_behind_it_is_an_attempt(authority: Author
             await (await dial(server, authority)).drop()
             await wait_all_tasks_blocked()
         assert list(server.broker.banned) == ["127.0.0.1"]
+
+
+async def test_handshakes_without_end_are_not_begun(authority: Authority, autojump_clock: MockClock) -> None:
+    """However well they go, and whatever is asked behind them: here for pages, which are no attempts."""
+    async with encrypted(authority, max_connections_per_address=3, attempt_window=15) as server:
+        for _ in range(3):
+            peer = await dial(server, authority)
+            await peer.send(request("GET", "/healthz", connection="close"))
+            assert (await peer.response()).status == 200
+            await peer.drop()
+        with pytest.raises(trio.BrokenResourceError):
+            await dial(server, authority)
+        await trio.sleep(5)
+        await (await dial(server, authority)).drop()
 
 
 async def test_a_reset_in_the_handshake_harms_nobody(authority: Authority, caplog: pytest.LogCaptureFixture) -> None:

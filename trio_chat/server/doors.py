@@ -17,7 +17,7 @@ from trio_chat.server import http, proxy
 from trio_chat.server.address import Address, Forwarded, Networks, counted_as, peer_of, site_of
 from trio_chat.server.broker import Broker
 from trio_chat.server.connection import Connection, run_connection
-from trio_chat.server.entry import Lists, Waiting
+from trio_chat.server.entry import Lists, Pace, Waiting
 from trio_chat.server.listener import BARRED
 from trio_chat.server.outbox import Outbox
 from trio_chat.server.tls import Certificate, NoTls, handshake
@@ -42,7 +42,7 @@ class Doors:
         self._heralds = Networks(listen.trusted_proxies if listen.proxy_protocol == "on" else ())
         self._headless = False  # a proxy sent no PROXY header, and that was said
         self._forwarded = Forwarded(listen.trusted_proxies)
-        self._lists, self._waiting = Lists(config), Waiting(config)
+        self._lists, self._waiting, self._pace = Lists(config), Waiting(config), Pace(config)
 
     async def serve(self, stream: trio.abc.Stream) -> None:
         """Serve one peer until it is gone; a bug ends here, with it. Cancelled: an upgraded one is told (4001)."""
@@ -101,18 +101,19 @@ class Doors:
         self, stream: trio.SocketStream, raw: Wire, certificate: Certificate, peer: Address, deadline: float
     ) -> trio.abc.Stream | None:
         """The stream, encrypted; None where that did not succeed by `deadline`. Cancelled: the connection must go."""
+        if not self._pace.allows(peer, trio.current_time()):
+            return None
         try:
             with trio.fail_at(deadline):
                 return await handshake(stream, certificate.context)
+        except (trio.BrokenResourceError, trio.TooSlowError):
+            self._charge(peer)
         except NoTls as other:
-            if not other.first:
-                return None
+            if other.first:
+                self._charge(peer)
             if other.first.isalpha():
                 self._turn_away(raw, IN_THE_CLEAR)
                 await _linger(raw)
-        except (trio.BrokenResourceError, trio.TooSlowError) as failure:
-            log.debug("no TLS with %s: %s", peer, failure.__cause__)
-        self._charge(peer)
         return None
 
     def _turn_away(self, raw: Wire, response: bytes) -> None:

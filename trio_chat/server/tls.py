@@ -56,8 +56,8 @@ async def handshake(stream: trio.SocketStream, context: ssl.SSLContext) -> trio.
     """
     try:
         first = await stream.socket.recv(1, socket.MSG_PEEK)
-    except OSError as error:
-        raise trio.BrokenResourceError from error
+    except OSError:  # a reset
+        first = b""
     if first != HANDSHAKE:
         raise NoTls(first)
     secure = trio.SSLStream(stream, context, server_side=True, https_compatible=True)
