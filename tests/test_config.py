@@ -69,6 +69,10 @@ def test_bounds_are_included(name: str, low: float, high: float) -> None:
         ("environment", "staging"),
         ("environment", []),
         ("log", "sqlite:"),
+        ("tls_cert", 5),
+        ("tls_key", "a\0b"),
+        ("proxy_protocol", True),
+        ("denied_addresses", "10.0.0.0/8"),
         ("log_level", "INFO"),
         ("allowed_origins", ("",)),
         ("allowed_origins", "https://example.org"),
@@ -107,6 +111,20 @@ def test_outbox_must_hold_what_a_return_to_all_rooms_brings() -> None:
     assert Config.of(rooms_per_user=256).limits.outbox_frames == 1024
     with pytest.raises(ConfigError, match=r"^outbox_frames: 1024 must be at least 4 × rooms_per_user = 1028$"):
         Config.of(rooms_per_user=257)
+
+
+def test_certificate_and_key_come_together() -> None:
+    assert Config.of(tls_cert="chat.pem", tls_key="chat.key").listen.tls_key == "chat.key"
+    with pytest.raises(ConfigError, match=r"^tls_key: '' must be given, too, where tls_cert is$"):
+        Config.of(tls_cert="chat.pem")
+    with pytest.raises(ConfigError, match=r"^tls_cert: '' must be given, too, where tls_key is$"):
+        Config.of(tls_key="chat.key")
+
+
+def test_a_proxy_header_is_somebodys_to_send() -> None:
+    assert Config.of(proxy_protocol="on", trusted_proxies=["10.0.0.0/8"]).listen.proxy_protocol == "on"
+    with pytest.raises(ConfigError, match=r"^proxy_protocol: 'on' must be off where there are no trusted_proxies$"):
+        Config.of(proxy_protocol="on")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import resource
 import signal
 import socket
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from trio_chat.config import Config, ConfigError
-from trio_chat.run import STOPPED_AT_ONCE, Address, announce, supervise
+from trio_chat.run import STOPPED_AT_ONCE, Address, allow_descriptors, announce, supervise
 from trio_chat.server.tls import Certificate
 from trio_chat.settings import load
 
@@ -163,6 +164,34 @@ def test_what_is_lost_or_open_is_a_warning(said: list[tuple[str, str]]) -> None:
         "log: memory",
         "environment: development",
     ]
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "after"),
+    [
+        (1024, 1_000_000, 21_280),
+        (1024, resource.RLIM_INFINITY, 21_280),
+        (1024, 4096, 4096),
+        (30_000, 40_000, 30_000),
+        (resource.RLIM_INFINITY, resource.RLIM_INFINITY, resource.RLIM_INFINITY),
+    ],
+)
+def test_files_that_may_be_open_are_made_enough(
+    soft: int, hard: int, after: int, monkeypatch: pytest.MonkeyPatch, said: list[tuple[str, str]]
+) -> None:
+    limits = [(soft, hard)]
+    monkeypatch.setattr(resource, "getrlimit", lambda _: limits[-1])
+    monkeypatch.setattr(resource, "setrlimit", lambda _, now: limits.append(now))
+    allow_descriptors(Config())
+    assert limits[-1] == (after, hard)
+    announce(Config(), [("127.0.0.1", 1)])
+    told = [message for _level, message in said if "ulimit" in message]
+    assert told == (["max_connections: 20000; but only 4096 files may be open (ulimit -n)"] if after == 4096 else [])
+
+
+def test_addresses_of_an_encrypted_server_say_so(said: list[tuple[str, str]]) -> None:
+    announce(Config.of(tls_cert="c", tls_key="k"), [("127.0.0.1", 1)])
+    assert ("INFO", "listening on https://127.0.0.1:1/ and wss://127.0.0.1:1/ws") in said
 
 
 def test_production_without_origins_is_no_warning(said: list[tuple[str, str]]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +11,12 @@ from typing import Any
 
 import pytest
 import trio
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.certificates import Authority
@@ -59,9 +64,9 @@ def files(authority: Authority) -> Path:
     (directory / "empty").touch()
     (directory / "broken.pem").write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
     (directory / "broken.key").write_text("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
-    closed = str(directory / "closed.key")
-    command = ["openssl", "pkey", "-in", key, "-aes256", "-passout", "pass:x", "-out", closed]
-    subprocess.run(command, check=True, timeout=30)
+    open_key = load_pem_private_key(Path(key).read_bytes(), None)
+    closed = open_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"x"))
+    (directory / "closed.key").write_bytes(closed)
     (directory / "whole.pem").write_bytes(Path(cert).read_bytes() + Path(key).read_bytes())
     return directory
 
