@@ -163,6 +163,21 @@ def test_a_crowd_behind_one_address_comes_back_without_tickets() -> None:
     assert list(driver.banned) == ["office"]
 
 
+def test_who_came_with_a_ticket_has_paid_with_it() -> None:
+    """Its resume is not charged to its session a second time."""
+    driver = Driver(max_attempts=2, attempt_window=60)
+    alice = driver.connect("alice", trusted=True)
+    driver.connect("bob", address="office")
+    for _ in range(2):
+        driver.advance(1)
+        alice.drop()
+        alice = driver.resume(alice, address="office", ticket=alice.welcome.ticket)
+    driver.connect("carol", address="office")
+    assert driver.banned == {}
+    driver.admit(address="office")
+    assert list(driver.banned) == ["office"]
+
+
 def test_one_session_is_not_attempts_without_end() -> None:
     """It has a bucket like those with tickets, and the same one; when that is empty, its address pays."""
     door = gate(max_attempts=2, attempt_window=10)

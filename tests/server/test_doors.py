@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 
 import pytest
 import trio
@@ -165,3 +166,32 @@ async def test_an_answer_can_be_read_though_bytes_were_left_unread(autojump_cloc
         assert (await peer.response()).status == 431
         await peer.ended()
         await peer.drop()
+
+
+async def test_a_reset_within_a_head_is_an_attempt_too(autojump_clock: MockClock) -> None:
+    """Else who means harm would close that way."""
+    async with house(max_attempts=2) as server:
+        for data in (b"", b"", b"G", b"GET / HT", b"G"):
+            peer = await server.plug()
+            assert isinstance(peer.stream, trio.SocketStream)
+            if data:
+                await peer.send(data)
+                await wait_all_tasks_blocked()
+            peer.stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+            peer.stream.socket.close()
+            await wait_all_tasks_blocked()
+        assert list(server.broker.banned) == ["127.0.0.1"]
+
+
+async def test_connections_are_counted_by_64_and_by_48(autojump_clock: MockClock) -> None:
+    async with house(trusted_proxies=NETS) as server:
+        peers = [server.knock() for _ in range(2)]
+        for peer, address in zip(peers, ("2001:db8:0:1::1", "2001:db8:0:2::1"), strict=True):
+            await peer.open(x_forwarded_for=address)
+        assert server.state.chat.gate._per_address == {
+            "2001:db8:0:1::/64": 1,
+            "2001:db8:0:2::/64": 1,
+            "2001:db8::/48": 2,
+        }
+        for peer in peers:
+            await peer.drop()

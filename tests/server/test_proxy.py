@@ -70,6 +70,7 @@ BAD = [
     v2(INET[:-1]),
     v2(INET6[:-1], family=0x21),
     v2(b"x" * 40, length=MAX_V2 + 1),
+    v2(INET + b"x" * (MAX_V2 + 1 - len(INET))),
 ]
 
 
