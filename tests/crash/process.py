@@ -72,7 +72,7 @@ class Running:
                 self.log += data.decode(errors="replace")
                 found = ADDRESS.search(self.log)
                 if found is not None and not self.listening.is_set():
-                    self.port = int(found[2])
+                    self.port = int(found["port"])
                     self.listening.set()
             await self.process.wait()
         finally:

@@ -16,7 +16,7 @@ from typing import IO
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 15.0
 STOP_SECONDS = 10.0  # after SIGTERM; the tests' servers drain in far less
-ADDRESS = re.compile(r"\b(wss?)://([^\s/]+):(\d+)/ws")
+ADDRESS = re.compile(r"\b(?P<scheme>wss?)://(?P<host>[^\s/]+):(?P<port>\d+)/ws")
 OURS = ("TRIO_CHAT_", "PORT", "ENVIRONMENT")  # variables that would configure the server
 
 
@@ -62,8 +62,8 @@ class Server:
         except BaseException:
             self.kill()
             raise
-        self.host, self.port = found[2], int(found[3])
-        self.url = f"{found[1]}://{self.host}:{self.port}/ws"
+        self.host, self.port = found["host"], int(found["port"])
+        self.url = f"{found['scheme']}://{self.host}:{self.port}/ws"
         return self
 
     @property
