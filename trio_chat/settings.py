@@ -241,4 +241,5 @@ _TEXT: dict[object, Callable[[str], object]] = {int: _integer, float: _number}
 _ITEM: dict[object, tuple[Callable[[object], object], str]] = {
     tuple[Net, ...]: (_network, "a CIDR network such as 10.0.0.0/8"),
     tuple[str, ...] | None: (_pattern, "a non-empty pattern such as https://*.example.org"),
+    tuple[str, ...]: (_pattern, "a non-empty text"),
 }
