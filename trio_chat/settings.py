@@ -67,6 +67,10 @@ class Settings:
         """The option's name as the person wrote it; its plain name if nobody did."""
         return self.given[option].typed if option in self.given else option
 
+    def named(self, error: ConfigError) -> ConfigError:
+        """The error with the option's name as the person wrote it."""
+        return ConfigError(self.typed(error.option), error.value, error.must)
+
 
 def load(flags: Mapping[str, object], environ: Mapping[str, str], path: str | None = None) -> Settings:
     """Merge all sources, the strongest last.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import attrs
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -27,16 +27,13 @@ MIN_SECRET = 32  # bytes, as many as HS256 gives (RFC 7518, 3.2)
 MIN_RSA = 2048  # bits (RFC 7518, 3.3)
 KINDS = "an RSA key, a P-256 key or an Ed25519 key"
 
-PublicKey: TypeAlias = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
-PrivateKey: TypeAlias = RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey
-
 
 @attrs.frozen
 class Key:
     """What one algorithm needs: of HS256 the secret, of the others a public key, or a private one to sign with."""
 
     algorithm: str
-    material: bytes | PublicKey | PrivateKey = attrs.field(repr=False)
+    material: Any = attrs.field(repr=False)
     id: str | None = None  # the `kid` of a set
 
 

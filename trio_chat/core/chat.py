@@ -120,6 +120,12 @@ class Chat:
         """Make the user an admin of the server, or none: as the last token claims, or as the configuration says."""
         user.claims_admin, user.admin = claimed, claimed or user.id in self.admins
 
+    def account_of(self, conn: ConnId) -> str | None:
+        """The user id of the account that a connection was welcomed as."""
+        connection = self.conns.get(conn)
+        session = connection.session if connection is not None else None
+        return session.user.id if session is not None and session.user.id in self.accounts else None
+
     def find_user(self, written: str) -> User | ErrorCode:
         """The user with this name, live or detached."""
         try:

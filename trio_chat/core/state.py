@@ -333,4 +333,5 @@ _CLOSES = {
     ErrorCode.TOO_LARGE: Close.TOO_LARGE,
     ErrorCode.UNSUPPORTED_DATA: Close.UNSUPPORTED_DATA,
     ErrorCode.BAD_TOKEN: Close.BAD_TOKEN,
+    ErrorCode.UNAVAILABLE: Close.UNAVAILABLE,
 }
