@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import attrs
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from tests.auth.keyring import ALGORITHMS, PRIVATE, SECRET, jwk, key_file, key_set, private_pem, public_pem
 from trio_chat.auth.keys import MAX_FILE, load_keys, signing_key
-from trio_chat.config import Auth, ConfigError
+from trio_chat.config import Auth, Config, ConfigError
 
 WEAK = rsa.generate_private_key(65537, 1024)
 OTHER = ec.generate_private_key(ec.SECP384R1())
@@ -19,7 +18,7 @@ OTHER = ec.generate_private_key(ec.SECP384R1())
 def load(tmp_path: Path, raw: bytes, option: str = "auth_key") -> list[str]:
     path = tmp_path / "file"
     path.write_bytes(raw)
-    return [key.algorithm for key in load_keys(attrs.evolve(Auth(auth="jwt"), **{option: str(path)}))]
+    return [key.algorithm for key in load_keys(Config.of(auth="jwt", **{option: str(path)}).auth)]
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
