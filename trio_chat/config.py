@@ -320,7 +320,7 @@ class Config:
         if len(keys) == 2:
             raise ConfigError("auth_jwks", auth.auth_jwks, "left out where auth_key is given")
         if auth.auth != "jwt" and keys:
-            raise ConfigError("auth", auth.auth, f"jwt where {keys[0]} is given")
+            raise ConfigError(keys[0], getattr(auth, keys[0]), "left out where auth is not jwt")
 
     @classmethod
     def of(cls, **options: Any) -> Config:

@@ -250,7 +250,7 @@ class Driver:
                 self._wake.set()
 
     async def _refresh(self) -> None:
-        """Bring a new token. Without one, or cancelled: the server closes with 4002, and we come back with a new one."""
+        """Bring a new token. Cancelled, or without one: the server closes with 4002, and we come back with one."""
         with suppress(Refused, ConnectionEnded, OSError), trio.move_on_after(self._timeout):
             await self.ask("refresh", token=await self._token())
 
