@@ -20,7 +20,8 @@ def test_all_that_it_can_say(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     key = tmp_path / "key"
     key.write_text(SECRET)
     made = run(
-        capsys, "--key", str(key), "--sub", "1", "--name", "ＡＮＮ", "--ttl", "60", "--room", "den=owner", "--room", "tea",
+        capsys, "--key", str(key), "--sub", "1", "--name", "ＡＮＮ", "--ttl", "60", "--room", "den=owner",
+        "--room", "tea",
         "--role", "admin", "--issuer", "us", "--audience", "chat", "--name-claim", "nick",
     )  # fmt: skip
     claims = jwt.decode(made, SECRET, algorithms=["HS256"], audience="chat", issuer="us")

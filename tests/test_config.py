@@ -147,7 +147,7 @@ def test_origins_in_force(environment: str, allowed: tuple[str, ...] | None, in_
         ({"auth": "jwt", "auth_key": "a", "auth_jwks": "b"}, "auth_jwks: 'b' must be left out"),
         ({"auth": "accounts", "auth_jwks": "b"}, "auth_jwks: 'b' must be left out where auth is not jwt"),
         ({"auth": "magic"}, "auth: 'magic' must be one of guest, jwt, accounts"),
-        ({"auth_key": "a\0"}, "auth_key: 'a\\x00' must be a path"),
+        ({"auth_key": "a\0"}, "auth_key: .* must be a path"),
         ({"name_claim": "n" * 256}, "name_claim: .* must be a text of at most 255 characters"),
         ({"admins": [""]}, "admins: .* must be non-empty texts"),
     ],
