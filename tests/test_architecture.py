@@ -21,7 +21,7 @@ LAYERS = [
     {"log", "cluster", "client", "fuzz", "auth"},
     {"server"},
     {"sim", "bench"},
-    {"settings", "logs", "schema", "cli_log"},
+    {"settings", "logs", "schema", "cli_log", "cli_token"},
     {"cli", "run", "docs", "__main__", "__init__"},
 ]
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}

@@ -59,6 +59,9 @@ def test_module_is_the_script() -> None:
     assert done.stdout.strip() == trio_chat.__version__
 
 
+FIRST = "The command comes first: serve, check-config, schema, log, bench, token."
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
@@ -72,16 +75,26 @@ def test_module_is_the_script() -> None:
         (["--port", "1", "--port", "2"], "Parameter --port specified multiple times."),
         (
             ["sevre"],
-            "'sevre': no such command or argument. The command comes first: serve, check-config, schema, log, bench.",
+            f"'sevre': no such command or argument. {FIRST}",
         ),
         (
             ["serve", "a\nb"],
-            "'a\\nb': no such command or argument. The command comes first: serve, check-config, schema, log, bench.",
+            f"'a\\nb': no such command or argument. {FIRST}",
         ),
         (["--a\nb"], "Unknown option: --a\\nb."),
         (
             ["--config", "/nowhere"],
             "--config: '/nowhere' must be a TOML file that can be read (No such file or directory)",
+        ),
+        (["--auth", "jwt"], "--auth: 'jwt' must be together with auth_key or auth_jwks, or another kind"),
+        (["--auth-key", "k"], "--auth-key: 'k' must be left out where auth is not jwt"),
+        (
+            ["check-config", "--auth", "jwt", "--auth-key", "/nowhere"],
+            "--auth-key: '/nowhere' must be a file with a key (No such file or directory)",
+        ),
+        (
+            ["--auth", "jwt", "--log", "memory", "--port", "0", "--auth-jwks", "/nowhere"],
+            "--auth-jwks: '/nowhere' must be a file with a key (No such file or directory)",
         ),
         (["check-config", "--log", "tape"], "--log: 'tape' must be memory or sqlite:PATH"),
         (

@@ -138,3 +138,20 @@ def test_a_proxy_header_is_somebodys_to_send() -> None:
 )
 def test_origins_in_force(environment: str, allowed: tuple[str, ...] | None, in_force: tuple[str, ...]) -> None:
     assert Admission(environment=environment, allowed_origins=allowed).origins == in_force
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"auth": "jwt"}, "auth: 'jwt' must be together with auth_key or auth_jwks"),
+        ({"auth": "jwt", "auth_key": "a", "auth_jwks": "b"}, "auth_jwks: 'b' must be left out"),
+        ({"auth": "accounts", "auth_jwks": "b"}, "auth_jwks: 'b' must be left out where auth is not jwt"),
+        ({"auth": "magic"}, "auth: 'magic' must be one of guest, jwt, accounts"),
+        ({"auth_key": "a\0"}, "auth_key: .* must be a path"),
+        ({"name_claim": "n" * 256}, "name_claim: .* must be a text of at most 255 characters"),
+        ({"admins": [""]}, "admins: .* must be non-empty texts"),
+    ],
+)
+def test_who_is_who(options: dict[str, object], told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        Config.of(**options)

@@ -19,6 +19,7 @@ from cyclopts import App, CycloptsError, Group, Parameter, UnusedCliTokensError
 import trio_chat
 from trio_chat.bench.tool import bench
 from trio_chat.cli_log import build_log
+from trio_chat.cli_token import token
 from trio_chat.config import OPTIONS, Config, ConfigError
 from trio_chat.log import LogError
 from trio_chat.schema import json_schema
@@ -59,6 +60,7 @@ def build() -> App:
     app.command(print_schema, name="schema")
     app.command(build_log())
     app.command(bench)
+    app.command(token)
     return app
 
 
@@ -71,6 +73,13 @@ def serve(settings: Settings) -> int:
 
 def check_config(settings: Settings) -> int:
     """Print each option in force and where it comes from. What is printed is itself a configuration file."""
+    if settings.config.auth.auth == "jwt":
+        from trio_chat.auth.keys import load_keys  # here, so that --help loads no cryptography
+
+        try:
+            load_keys(settings.config.auth)
+        except ConfigError as error:
+            raise settings.named(error) from None
     print(table(settings))
     return 0
 
@@ -138,9 +147,8 @@ def _command_line(argv: Sequence[str]) -> int:
         return code
     except UnusedCliTokensError as error:
         stray = error.unused_tokens[0] if error.unused_tokens else ""
-        return _fail(
-            f"{stray!r}: no such command or argument. The command comes first: serve, check-config, schema, log, bench."
-        )
+        commands = "serve, check-config, schema, log, bench, token"
+        return _fail(f"{stray!r}: no such command or argument. The command comes first: {commands}.")
     except CycloptsError as error:
         return _fail(repr(str(error))[1:-1])
     except (ConfigError, LogError) as error:

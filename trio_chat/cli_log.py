@@ -103,7 +103,7 @@ def export(
     force: Force = False,
     quiet: Quiet = False,
 ) -> int:
-    """Write what a log file holds as lines of JSON, with what people said, without sessions and secrets."""
+    """Write what a log file holds as lines of JSON, with what people said, without sessions, passwords and secrets."""
     from trio_chat.log.tool_export import export as write
     from trio_chat.log.tool_export import export_file
 

@@ -162,6 +162,7 @@ class Admission:
     denied_addresses: tuple[Net, ...] = _networks("networks that are never served, whatever else is said of them")
     max_connections: int = whole(20_000, 1, 1_000_000, "connections in all")
     max_connections_per_address: int = whole(1_000, 1, 1_000_000, "connections of one address (IPv6: of one /64)")
+    sessions_per_user: int = whole(20, 1, 10_000, "live connections of one user with a token or an account")
 
     @property
     def origins(self) -> tuple[str, ...]:
@@ -169,6 +170,49 @@ class Admission:
         if self.allowed_origins is not None:
             return self.allowed_origins
         return () if self.environment == "production" else ("*",)
+
+
+def _text(default: str, help: str, must: str = "a text of at most 255 characters", chars: int = 255) -> Any:
+    """A text, perhaps empty, without control characters."""
+    return _option(
+        default,
+        help,
+        must,
+        lambda value: isinstance(value, str) and len(value) <= chars and not any(map(_is_control, value)),
+    )
+
+
+def _is_control(char: str) -> bool:
+    return char < " " or "\x7f" <= char < "\xa0"
+
+
+def _words(default: tuple[str, ...], help: str) -> Any:
+    return _option(
+        default,
+        help,
+        "non-empty texts",
+        lambda value: isinstance(value, tuple) and all(isinstance(one, str) and one for one in value),
+        _as_tuple,
+    )
+
+
+RESERVED = ("admin", "administrator", "moderator", "root", "staff", "support", "system")
+
+
+@attrs.frozen(kw_only=True)
+class Auth:
+    """Who is who: guests, whoever brings a token, or accounts with passwords."""
+
+    auth: str = choice("guest", ("guest", "jwt", "accounts"), "who comes in: anybody, with a token, or with a password")
+    auth_key: str = _text(
+        "", "file with the key of tokens: a secret of 32 bytes or more, or a public key as PEM", "a path", 4096
+    )
+    auth_jwks: str = _text("", "file with the keys of tokens as a JWK Set, instead of auth_key", "a path", 4096)
+    auth_issuer: str = _text("", "what a token's `iss` must be; empty: it is not looked at")
+    auth_audience: str = _text("", "what a token's `aud` must be or hold; empty: it is not looked at")
+    name_claim: str = _text("preferred_username", "claim of a token that has the name")
+    admins: tuple[str, ...] = _words((), "admins of the server: the `sub` of tokens, or names of accounts")
+    reserved_names: tuple[str, ...] = _words(RESERVED, "names that nobody may take but an admin with a token")
 
 
 @attrs.frozen(kw_only=True)
@@ -244,6 +288,7 @@ class Config:
 
     listen: Listen = attrs.field(factory=Listen)
     admission: Admission = attrs.field(factory=Admission)
+    auth: Auth = attrs.field(factory=Auth)
     limits: Limits = attrs.field(factory=Limits)
     heartbeat: Heartbeat = attrs.field(factory=Heartbeat)
     history: History = attrs.field(factory=History)
@@ -265,6 +310,17 @@ class Config:
             raise ConfigError(
                 "outbox_frames", limits.outbox_frames, f"at least 4 × rooms_per_user = {4 * limits.rooms_per_user}"
             )
+        self._check_auth()
+
+    def _check_auth(self) -> None:
+        auth = self.auth
+        keys = [name for name in ("auth_key", "auth_jwks") if getattr(auth, name)]
+        if auth.auth == "jwt" and not keys:
+            raise ConfigError("auth", auth.auth, "together with auth_key or auth_jwks, or another kind")
+        if len(keys) == 2:
+            raise ConfigError("auth_jwks", auth.auth_jwks, "left out where auth_key is given")
+        if auth.auth != "jwt" and keys:
+            raise ConfigError(keys[0], getattr(auth, keys[0]), "left out where auth is not jwt")
 
     @classmethod
     def of(cls, **options: Any) -> Config:

@@ -35,7 +35,7 @@ STOPPED_AT_ONCE = 130  # exit code after a second signal; 0 after a clean drain
 GC_THRESHOLDS = 100_000, 50, 100
 
 Address = tuple[str, int]
-Failure = TypeVar("Failure", OSError | UnicodeError, LogError)
+Failure = TypeVar("Failure", OSError | UnicodeError, LogError, ConfigError)
 
 
 class Serve(Protocol):
@@ -56,7 +56,7 @@ def run(settings: Settings) -> int:
     """Serve until a signal, and return the exit code: 0 after a drain, 130 if a second signal cut it short.
 
     Raises:
-        ConfigError: the configured address cannot be listened on, or the certificate cannot be used.
+        ConfigError: the configured address cannot be listened on, or a file that is named is not good.
         LogError: the configured log cannot be opened.
     """
     logs.configure(settings.config.logging)
@@ -76,6 +76,7 @@ async def supervise(settings: Settings, serve: Serve) -> int:
     stop = trio.Event()
     refused: OSError | UnicodeError | None = None
     unlogged: LogError | None = None
+    wrong: ConfigError | None = None
 
     async def serving(*, task_status: trio.TaskStatus[list[Address]]) -> None:
         await serve(config, stop=stop, certificate=certificate, task_status=task_status)
@@ -91,12 +92,17 @@ async def supervise(settings: Settings, serve: Serve) -> int:
             nursery.start_soon(obey, signals, stop, everything, config.listen.drain_seconds)
             try:
                 announce(config, await nursery.start(serving))
+            except* ConfigError as group:
+                wrong = _first(group)
+                nursery.cancel_scope.cancel()
             except* (OSError, UnicodeError) as group:
                 refused = _first(group)
                 nursery.cancel_scope.cancel()
             except* LogError as group:
                 unlogged = _first(group)
                 nursery.cancel_scope.cancel()
+    if wrong is not None:
+        raise settings.named(wrong)
     if unlogged is not None:
         raise LogError(f"{settings.typed('log')}: {unlogged}")
     if refused is not None:
@@ -157,6 +163,8 @@ def announce(config: Config, addresses: list[Address]) -> None:
         log.warning("log: memory; messages end with the process")
     else:
         log.info("log: %s", config.history.log_path.absolute())
+    if config.auth.auth != "guest":
+        log.info("auth: %s; guests are not admitted", config.auth.auth)
     environment = config.admission.environment
     if "*" in config.admission.origins:
         log.warning("environment: %s; any origin is admitted, which is insecure in production", environment)

@@ -67,6 +67,10 @@ class Settings:
         """The option's name as the person wrote it; its plain name if nobody did."""
         return self.given[option].typed if option in self.given else option
 
+    def named(self, error: ConfigError) -> ConfigError:
+        """The error with the option's name as the person wrote it."""
+        return ConfigError(self.typed(error.option), error.value, error.must)
+
 
 def load(flags: Mapping[str, object], environ: Mapping[str, str], path: str | None = None) -> Settings:
     """Merge all sources, the strongest last.
@@ -241,4 +245,5 @@ _TEXT: dict[object, Callable[[str], object]] = {int: _integer, float: _number}
 _ITEM: dict[object, tuple[Callable[[object], object], str]] = {
     tuple[Net, ...]: (_network, "a CIDR network such as 10.0.0.0/8"),
     tuple[str, ...] | None: (_pattern, "a non-empty pattern such as https://*.example.org"),
+    tuple[str, ...]: (_pattern, "a non-empty text"),
 }

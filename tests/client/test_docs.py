@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -12,21 +13,22 @@ from pathlib import Path
 import pytest
 import trio
 
+from tests.auth.keyring import key_file, token
 from tests.e2e.process import ROOT, Server
 from trio_chat import client
 from trio_chat.client import ChatClient, Message, open_chat_client
 
 PAGE = (Path(__file__).parents[2] / "docs" / "client.md").read_text(encoding="utf-8")
-ECHO, BRIDGE, ASKING = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+ECHO, BRIDGE, ASKING, TOKEN = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 SECONDS = 15.0
 
 
 @contextmanager
-def running(program: str, server: Server) -> Iterator[subprocess.Popen[str]]:
+def running(program: str, server: Server, cwd: Path = ROOT) -> Iterator[subprocess.Popen[str]]:
     """A program of the page; it is ended, if it does not end itself."""
     process = subprocess.Popen(
         [sys.executable, "-c", f"URL = {server.url!r}\n{program}"],
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=cwd, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
         yield process
@@ -78,6 +80,18 @@ def test_asking_prints_what_it_was_told(server: Server) -> None:
         out, err = process.communicate(timeout=SECONDS)
     assert (process.returncode, err) == (0, "")
     assert re.fullmatch(r"\d+ entries up to \d+\nno_such_room None\n", out)
+
+
+async def test_who_comes_with_a_token(tmp_path: Path) -> None:
+    server = Server("--auth", "jwt", "--auth-key", str(key_file(tmp_path, "HS256"))).ready()
+    try:
+        (tmp_path / "token.txt").write_text(f"{token(sub='bea')}\n")
+        with trio.fail_after(SECONDS):
+            async with open_chat_client(server.url, token=token()) as ann:
+                with running(TOKEN, server, tmp_path):
+                    await hear(ann, "I am Bea")
+    finally:
+        assert server.stop() == 0
 
 
 @pytest.mark.parametrize("name", client.__all__)

@@ -41,6 +41,7 @@ from trio_chat.core.effects import (
 )
 from trio_chat.core.errors import Close
 from trio_chat.core.events import Ack, Error, Event, Posted, System, Welcome
+from trio_chat.core.identity import Identity
 from trio_chat.core.messages import Command, Connect, Position, Resume
 from trio_chat.core.records import Record, Restored, Span
 from trio_chat.core.state import ChatState
@@ -95,6 +96,7 @@ class Driver:
             history=self.config.history,
             heartbeat=self.config.heartbeat,
             connect_timeout=self.config.listen.connect_timeout,
+            auth=self.config.auth,
         )
 
     def crash(
@@ -155,10 +157,10 @@ class Driver:
         client.send(Connect(resume=Resume(session=before.session, rooms=positions or {})))
         return client
 
-    def receive(self, conn: ConnId, command: Command) -> list[Effect]:
-        """A command came."""
+    def receive(self, conn: ConnId, command: Command, identity: Identity | None = None) -> list[Effect]:
+        """A command came; what its token or password proved."""
         self._tokens += 1
-        return self.apply(Received(conn, command, f"token-{self._tokens}"))
+        return self.apply(Received(conn, command, f"token-{self._tokens}", identity=identity))
 
     def drop(
         self,
@@ -331,24 +333,24 @@ class Client:
         """Its `system` frames with this `event`."""
         return [event for event in self.of(System) if event.event == name]
 
-    def send(self, command: Command) -> list[Event]:
+    def send(self, command: Command, identity: Identity | None = None) -> list[Event]:
         """Send, and return what came since the last look."""
-        self.driver.receive(self.conn, command)
+        self.driver.receive(self.conn, command, identity)
         return self.news()
 
-    def refused(self, command: Command) -> Error:
+    def refused(self, command: Command, identity: Identity | None = None) -> Error:
         """Send; it must be refused, by exactly one error that carries its `id`."""
         self.news()
-        (error,) = self.send(command)
+        (error,) = self.send(command, identity)
         assert isinstance(error, Error), error
         assert error.id == command.id
         assert "Username" not in error.content or error.code == "username_taken"
         return error
 
-    def done(self, command: Command) -> Ack:
+    def done(self, command: Command, identity: Identity | None = None) -> Ack:
         """Send; the first thing that comes back must be its ack."""
         self.news()
-        ack = self.send(command)[0]
+        ack = self.send(command, identity)[0]
         assert isinstance(ack, Ack), ack
         assert ack.id == command.id
         return ack

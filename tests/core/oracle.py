@@ -6,7 +6,15 @@ import attrs
 
 from tests.core.driver import Driver
 from trio_chat.core.chat import Chat
-from trio_chat.core.records import BlockRecord, MemberRecord, Record, RoomRecord, SessionRecord, UserRecord
+from trio_chat.core.records import (
+    AccountRecord,
+    BlockRecord,
+    MemberRecord,
+    Record,
+    RoomRecord,
+    SessionRecord,
+    UserRecord,
+)
 from trio_chat.core.sessions import UNKNOWN, Session
 
 Records = dict[tuple[str, str], Record]
@@ -31,10 +39,14 @@ def records_of(chat: Chat) -> Records:
         )
         made.extend(room.rights.values())
     for user in chat.people.by_id.values():
-        made.append(UserRecord(key=user.id, number=user.number, name=user.name.text))
+        made.append(
+            UserRecord(key=user.id, number=user.number, name=user.name.text, guest=user.guest, admin=user.claims_admin)
+        )
+        if user.id in chat.accounts:
+            made.append(AccountRecord(key=user.id, hash=chat.accounts[user.id]))
         for room in user.everywhere():
             mark = user.marks[room.key]
-            made.append(MemberRecord(user=user.id, room=room.key, number=mark.number, read=mark.read))
+            made.append(MemberRecord(user=user.id, room=room.key, number=mark.number, read=mark.read, sent=mark.sent))
         made += [BlockRecord(user=user.id, subject=subject, name=name) for subject, name in user.blocked.items()]
     return {(record.kind, record.key): record for record in made}
 
@@ -56,6 +68,7 @@ def check_session(record: SessionRecord, session: Session) -> None:
     live = session.conn is not None
     assert (record.number, record.user, record.bucket_of) == (session.number, session.user.id, session.bucket_of)
     assert record.detached_at == (None if live else session.detached_at)
+    assert record.expires == session.expires
     assert record.cut == (None if session.cut is None else int(session.cut))
     if live or session.leaving:
         assert record.positions is None
@@ -70,7 +83,7 @@ def check_sound(driver: Driver) -> None:
     """What holds of any state, whatever it was restored from."""
     chat = driver.state.chat
     for user in chat.people.by_id.values():
-        assert user.sessions
+        assert user.sessions or not user.guest
         assert chat.people.by_name[user.name.key] is user
         assert chat.general.key in user.rooms
         for room in user.everywhere():

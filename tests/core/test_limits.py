@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_chat.core.limits import Deadlines, TokenBucket, Window
+from trio_chat.core.limits import Alarms, Deadlines, TokenBucket, Window
 
 STEPS = st.lists(st.one_of(st.just(0.0), st.sampled_from([0.1, 0.25, 0.5, 1.0, 3.0]), st.floats(0, 5)), max_size=60)
 
@@ -108,3 +108,29 @@ def test_those_that_fall_due_first_are_evicted() -> None:
     assert deadlines.evict(4) == []
     assert deadlines.evict(2) == ["b", "c"]
     assert list(deadlines) == ["d", "a"]
+
+
+@given(
+    actions=st.lists(
+        st.tuples(st.sampled_from(["set", "set", "set", "discard", "pop"]), st.integers(0, 5), st.integers(0, 9)),
+        max_size=200,
+    )
+)
+def test_alarms_against_a_list(actions: list[tuple[str, int, int]]) -> None:
+    """The first due comes first; of those at one time, the one that was set first."""
+    now, alarms, model = 0.0, Alarms[int](), list[tuple[float, int, int]]()
+    for number, (action, item, ahead) in enumerate(actions):
+        if action != "pop":
+            model = [alarm for alarm in model if alarm[2] != item]
+        if action == "set":
+            alarms.set(item, now + ahead)
+            model.append((now + ahead, number, item))
+        elif action == "discard":
+            alarms.discard(item)
+        else:
+            now += ahead
+            assert alarms.pop(now) == [item for at, _, item in sorted(model) if at <= now]
+            model = [alarm for alarm in model if alarm[0] > now]
+        assert (item in alarms) is (item in [other for _, _, other in model])
+        assert alarms.next() == min((at for at, _, _ in model), default=None)
+        assert len(alarms._heap) <= 2 * len(model) + 17

@@ -74,14 +74,13 @@ def test_defaults() -> None:
 def test_each_type_is_one_command() -> None:
     kinds = [command.type for command in COMMANDS]
     judges = ["kick", "mute", "unmute", "ban", "unban", "promote", "demote"]
-    talking = ["connect", "message", "private", "ping", "typing", "join", "leave", "history", "search"]
+    proving = ["connect", "register", "login", "refresh", "password"]
+    talking = ["message", "private", "ping", "typing", "join", "leave", "history", "search"]
+    changing = ["edit", "delete", "react", "read", "topic"]
     assert kinds == [
+        *proving,
         *talking,
-        "edit",
-        "delete",
-        "react",
-        "read",
-        "topic",
+        *changing,
         *judges,
         "room",
         "invite",

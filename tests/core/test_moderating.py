@@ -53,8 +53,8 @@ def moderated() -> tuple[Driver, Client, Client, Client]:
 
 def admin(driver: Driver) -> Client:
     """An admin of the server, in no room but `general`."""
-    root = driver.connect("root")
-    driver.state.chat.people.by_name["root"].admin = True
+    root = driver.connect("chief")
+    driver.state.chat.people.by_name["chief"].admin = True
     return root
 
 
@@ -197,7 +197,12 @@ class TestVerdicts:
         driver, alice, bob, cy = moderated()
         root = admin(driver)
         root.send(Join(room="den"))
-        for client, targets in ((cy, "alice bob cy root"), (bob, "alice root"), (alice, "alice root"), (root, "root")):
+        for client, targets in (
+            (cy, "alice bob cy chief"),
+            (bob, "alice chief"),
+            (alice, "alice chief"),
+            (root, "chief"),
+        ):
             for target in targets.split():
                 if judge is Demote and client.welcome.user == target != "cy":
                     continue  # oneself

@@ -167,15 +167,15 @@ class TestWhoComesBack:
 
 
 def test_two_sessions_of_one_user() -> None:
-    """No guest has two; other users will. Markers are told to the others of them."""
+    """No guest has two; other users may. Markers are told to the others of them."""
     given = (
-        UserRecord(key="sub", number=1, name="alice"),
-        SessionRecord(key=digest("one"), number=2, user="sub", bucket_of="x"),
-        SessionRecord(key=digest("two"), number=3, user="sub", bucket_of="x", detached_at=START.wall, positions={}),
-        RoomRecord(key="den", name="den", number=2, epoch="old-2", owner="sub"),
-        MemberRecord(user="sub", room="den", number=4),
+        UserRecord(key="sub:1", number=1, name="alice", guest=False),
+        SessionRecord(key=digest("one"), number=2, user="sub:1", bucket_of="x"),
+        SessionRecord(key=digest("two"), number=3, user="sub:1", bucket_of="x", detached_at=START.wall, positions={}),
+        RoomRecord(key="den", name="den", number=2, epoch="old-2", owner="sub:1"),
+        MemberRecord(user="sub:1", room="den", number=4),
     )
-    driver = Driver()
+    driver = Driver(auth="jwt", auth_key="key")
     driver.kept = {(record.kind, record.key): record for record in given}
     crash(driver)
     clients = []

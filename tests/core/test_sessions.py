@@ -15,7 +15,7 @@ def people() -> People:
 
 
 def guest(crowd: People, name: str = "alice") -> Session:
-    return crowd.open_guest(parse_name(name), f"token of {name}", 20)
+    return crowd.open_session(crowd.new_guest(parse_name(name), 20), f"token of {name}")
 
 
 def test_a_guest_has_an_id_of_its_own_each_time() -> None:

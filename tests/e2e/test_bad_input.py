@@ -15,7 +15,7 @@ from .client import Client, join
 from .process import Server
 from .raw import RawClient
 
-LATER = ("register", "login", "refresh", "password")
+LATER = ["dance", "kickoff"]
 
 
 @pytest.fixture

@@ -200,7 +200,7 @@ def _failure(call: Call, frame: dict[str, Any]) -> Answered | Failed:
     code, content, retry_after = str(frame.get("code", "")), str(frame.get("content", "")), frame.get("retry_after")
     if call.repeated and code in DONE_BEFORE.get(call.type, ()):
         return Answered(id=call.id, result=None)
-    if call.repeated and call.keyed and code not in ALWAYS_REFUSED:
+    if call.repeated and (call.keyed or call.type == "password") and code not in ALWAYS_REFUSED:
         return Failed(id=call.id, error=OutcomeUnknown(f"The answer was lost; sent again, it was refused: {content}"))
     wait = float(retry_after) if isinstance(retry_after, int | float) else None
     return Failed(id=call.id, error=Refused(code, content, wait))

@@ -16,7 +16,7 @@ from trio_chat.client.driver import Driver
 from trio_chat.client.events import Event, HistoryPage, Joined, Posted, RoomPage, SearchPage, UserList
 from trio_chat.client.inbox import Inbox
 from trio_chat.client.session import ChatSession
-from trio_chat.client.welcome import Backoff
+from trio_chat.client.welcome import Account, Backoff
 from trio_chat.core.messages import JUDGES, Position
 
 INBOX = 1000  # events
@@ -178,6 +178,14 @@ class ChatClient:
         """Hear of a user again."""
         await self._ask("unblock", user=user)
 
+    async def change_password(self, password: str, new_password: str) -> None:
+        """Set a new password of our account; that ends our other sessions.
+
+        Raises:
+            OutcomeUnknown: the answer was lost, and the old password is not good any more: it may be this.
+        """
+        await self._ask("password", password=password, new_password=new_password)
+
     async def typing(self, room: str = "general", *, typing: bool = True) -> None:
         """Tell those in a room, or in the conversation `@name`, that we are typing, or stopped. Never sent again."""
         target = {"to": room[1:]} if room.startswith("@") else {"room": room}
@@ -195,7 +203,9 @@ async def open_chat_client(
     url: str,
     username: str | None = None,
     *,
-    token: str | Callable[[], Awaitable[str]] | None = None,
+    token: str | Callable[[], str | Awaitable[str]] | None = None,
+    password: str | None = None,
+    register: bool = False,
     wait: bool = False,
     inbox: int = INBOX,
     tls: ssl.SSLContext | None = None,
@@ -211,7 +221,10 @@ async def open_chat_client(
     Args:
         url: `ws://` or `wss://`; where it has no path, that is `/ws`.
         username: the name to take; it may be None with a token.
-        token: proves who we are; a function is asked for one before each connection.
+        token: proves who we are; a function, async or not, is asked for one before each connection, and before the last
+            one expires.
+        password: of the account `username`.
+        register: make that account; once.
         wait: go on trying where the server cannot be reached at first, or is not ready.
         inbox: events that may wait for the iteration, before entries are left out and asked for again later.
         tls: for `wss://`; None checks certificates as the system does.
@@ -223,22 +236,27 @@ async def open_chat_client(
         connect: opens a stream to the server in place of TCP and TLS; raises OSError where it cannot.
 
     Raises:
-        ValueError: `url` is no WebSocket URL, or `inbox` is no positive number.
+        ValueError: `url` is no WebSocket URL, `inbox` is no positive number, or a password has no username.
         OSError: the server cannot be reached (only at first, and without `wait`).
         ConnectionEnded: it does not let us in.
     """
     target = Target.of(url)
     if inbox < 1:
         raise ValueError("inbox must be at least 1")
+    if password is not None and username is None:
+        raise ValueError("a password needs a username")
+    account = None if password is None or username is None else Account(username, password, register)
 
     async def get_token() -> str | None:
-        return await token() if callable(token) else token
+        given = token() if callable(token) else token
+        return await given if isinstance(given, Awaitable) else given
 
     driver = Driver(
-        ChatSession(username, proven=token is not None, backoff=backoff),
+        ChatSession(username, proven=token is not None, account=account, backoff=backoff),
         target,
         dial=connect or partial(dial, target, tls),
         token=get_token,
+        renews=callable(token),
         inbox=Inbox(inbox),
         max_message=max_message,
         timeout=timeout,

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 import attrs
@@ -20,11 +21,21 @@ import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
 from trio_chat.client.connection import Lost, Rejected, Target, Wire, converse
-from trio_chat.client.events import Answered, ConnectionEnded, Disconnected, Event, Failed, Welcomed
+from trio_chat.client.events import (
+    Answered,
+    ConnectionEnded,
+    Disconnected,
+    Event,
+    Failed,
+    Refused,
+    System,
+    Welcomed,
+)
 from trio_chat.client.inbox import Inbox
 from trio_chat.client.session import ChatSession, State
 from trio_chat.core.errors import Close
 
+EXPIRING = "token_expiring"  # the event of a `system` frame
 CLOSE_SECONDS = 2.0  # for the close to be answered, when the client leaves
 SETTLE_SECONDS = 1.0  # for the answers that are on their way, before a connection is given up to catch up
 
@@ -43,6 +54,7 @@ class Driver:
     Args:
         dial: opens a stream to the server; its OSError means that it cannot be reached now.
         token: gives the token for each connection, or None.
+        renews: it gives a new one each time, so that a connection can outlive a token.
         inbox: where events wait.
         max_message: characters of a message that is still taken.
         timeout: seconds for each step of connecting: token and stream, upgrade, `welcome`.
@@ -56,13 +68,14 @@ class Driver:
         *,
         dial: Callable[[], Awaitable[trio.abc.Stream]],
         token: Callable[[], Awaitable[str | None]],
+        renews: bool = False,
         inbox: Inbox,
         max_message: int,
         timeout: float,
         random: Callable[[], float],
     ) -> None:
         self.session, self.inbox = session, inbox
-        self._target, self._dial, self._token = target, dial, token
+        self._target, self._dial, self._token, self._renews = target, dial, token, renews
         self._max_message, self._timeout, self._random = max_message, timeout, random
         self._replies: dict[int, Reply] = {}
         self._scope = trio.CancelScope()
@@ -229,10 +242,17 @@ class Driver:
                 tasks.start_soon(self._catch_up, tasks)
                 tasks.start_soon(self._farewell, ws, tasks)
                 started()
+            if self._renews and any(isinstance(event, System) and event.event == EXPIRING for event in events):
+                tasks.start_soon(self._refresh)
             if session.behind:
                 inbox.stir()
             if session.next_due() is not None:
                 self._wake.set()
+
+    async def _refresh(self) -> None:
+        """Bring a new token. Cancelled, or without one: the server closes with 4002, and we come back with one."""
+        with suppress(Refused, ConnectionEnded, OSError), trio.move_on_after(self._timeout):
+            await self.ask("refresh", token=await self._token())
 
     @property
     def _may_wait(self) -> bool:

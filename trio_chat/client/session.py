@@ -14,6 +14,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any
 
+import attrs
 import msgspec
 
 from trio_chat.client.calls import Call, Calls, new_call, outcome_of
@@ -37,8 +38,8 @@ from trio_chat.client.events import (
     room_of,
 )
 from trio_chat.client.positions import Positions, Verdict, key_of
-from trio_chat.client.welcome import Backoff, Heartbeat, Welcome
-from trio_chat.core.errors import Close
+from trio_chat.client.welcome import Account, Backoff, Heartbeat, Welcome, reason_of, seconds_of
+from trio_chat.core.errors import Close, ErrorCode
 from trio_chat.core.messages import Position
 
 PASSING_STATUSES = (408, 425, 429)  # of HTTP's 4xx; the other ones say that the request is wrong
@@ -59,10 +60,18 @@ class ChatSession:
     Args:
         username: the name to take; with a token it may be None.
         proven: we come with a token. Then keys outlive a session, for the user is the same in the next one.
+        account: or with a password; likewise.
         backoff: how to come back, whatever the server says of it.
     """
 
-    def __init__(self, username: str | None, *, proven: bool = False, backoff: Backoff | None = None) -> None:
+    def __init__(
+        self,
+        username: str | None,
+        *,
+        proven: bool = False,
+        account: Account | None = None,
+        backoff: Backoff | None = None,
+    ) -> None:
         self.state = State.CLOSED
         self.user = username or ""
         self.ticket: str | None = None
@@ -70,7 +79,7 @@ class ChatSession:
         self.delay = 0.0  # seconds until the next connection may be tried
         self.ended: ConnectionEnded | None = None
         self.behind = False  # entries were left out; a new connection brings them
-        self._username, self._proven = username, proven
+        self._username, self._proven, self._account = username, proven or account is not None, account
         self._session: str | None = None  # the token to resume it with
         self._connect: str | None = None
         self._positions = Positions()
@@ -82,7 +91,8 @@ class ChatSession:
         self._tries = 0  # since a connection last held
         self._welcomed_at = 0.0
         self._farewell: tuple[float, float] | None = None  # `retry_after` and `jitter` of `draining`
-        self._complaint: str | None = None  # the error that answered `connect`
+        self._complaint: str | None = None  # the error that answered `connect` …
+        self._complained = ""  # … and its code
         self._gap: tuple[str, str | None, int | None] | None = None  # where one was found, and not yet filled
 
     # --- Commands ----------------------------------------------------------------------------------------------------
@@ -135,7 +145,9 @@ class ChatSession:
         """
         self.state, self.behind, self._complaint, self._farewell = State.OPENING, False, None, None
         connect: dict[str, Any] = {"type": "connect", "id": 0, "username": self._username, "token": token}
-        if self._session is not None:
+        if self._session is None and self._account is not None:
+            connect = self._account.frame()
+        elif self._session is not None:
             places = self._asked_for() | self._positions.known()
             connect["resume"] = {"session": self._session, "rooms": places}
         given = {name: value for name, value in connect.items() if value is not None}
@@ -161,11 +173,11 @@ class ChatSession:
         if kind == "system/lagged":
             return self._lagged(frame)
         if kind == "system/draining":
-            self._farewell = _seconds(frame, "retry_after"), _seconds(frame, "jitter")
+            self._farewell = seconds_of(frame, "retry_after"), seconds_of(frame, "jitter")
         if kind == "system/room_closed":
             self._positions.forget(room_of(frame, self.user))
         if kind == "system/room_created" and isinstance(frame.get("epoch"), str):
-            self._positions.told(room_of(frame, self.user), frame["epoch"], int(_seconds(frame, "last")))
+            self._positions.told(room_of(frame, self.user), frame["epoch"], int(seconds_of(frame, "last")))
         if isinstance(frame.get("seq"), int) and frame.get("type") != "read" and (kind in ENTRIES or "room" in frame):
             return self._entry(frame, kind)
         return [] if self.behind else [passing_of(frame)]
@@ -184,8 +196,10 @@ class ChatSession:
 
         4500-4999 is final (the range is the verdict), and so is 1009: the frame that is too large would come again.
         """
-        if code is not None and (4500 <= code <= 4999 or code == Close.TOO_LARGE):
-            return self.end(ConnectionEnded(code, self._complaint or reason or _reason(code)))
+        if code == Close.BAD_HANDSHAKE and self._complained == ErrorCode.BAD_CREDENTIALS.value and self._session:
+            self._session = None  # it has ended meanwhile: log in again
+        elif code is not None and (4500 <= code <= 4999 or code == Close.TOO_LARGE):
+            return self.end(ConnectionEnded(code, self._complaint or reason or reason_of(code)))
         if self.state is State.WELCOMED and now - self._welcomed_at >= self._backoff.max:
             self._tries = 0
         farewell = self._farewell
@@ -195,7 +209,7 @@ class ChatSession:
             self.delay = farewell[0] + farewell[1] * random
         else:
             self.delay = self._backoff.delay(self._tries, random)
-        return [*events, Disconnected(code=code, reason=reason or _reason(code), delay=self.delay)]
+        return [*events, Disconnected(code=code, reason=reason or reason_of(code), delay=self.delay)]
 
     def refused(self, status: int, reason: str, retry_after: float | None, random: float) -> list[Event]:
         """The upgrade was answered over HTTP. Final, unless it is a 5xx, 408, 425 or 429, or says when to come back."""
@@ -220,7 +234,7 @@ class ChatSession:
 
     def _opening(self, frame: dict[str, Any], kind: str, now: float) -> list[Event]:
         if kind == "error":
-            self._complaint = str(frame.get("content", ""))
+            self._complaint, self._complained = str(frame.get("content", "")), str(frame.get("code", ""))
         if kind != "system/welcome":
             return []
         try:
@@ -234,12 +248,13 @@ class ChatSession:
         self.heartbeat, self._limits = welcome.heartbeat, welcome.limits
         self._backoff = self._own_backoff or welcome.reconnect
         self._calls.pace(self._limits, now)
+        self._account = self._account and attrs.evolve(self._account, register=False)
         if welcome.resumed:
             self._resumed(welcome)
         else:
             self._positions = Positions()
             for here in welcome.rooms:
-                self._positions.told(here.room, here.epoch, here.last)
+                self._positions.told(here.room, here.epoch, here.last if here.after is None else here.after)
         if welcome.more:
             self._ask_rooms(None)
         rooms = self._positions.known()
@@ -306,7 +321,9 @@ class ChatSession:
         room = str(frame.get("room", call.room))
         place = self._positions.place(room)
         known = place is not None and place.seq is not None
-        if call.type == "leave":
+        if call.type == "password" and self._account is not None:
+            self._account = attrs.evolve(self._account, password=call.fields["new_password"])
+        elif call.type == "leave":
             self._positions.forget(room)
         elif call.type == "join":
             after: Position | None = call.fields.get("after")
@@ -380,15 +397,3 @@ class ChatSession:
             for call in self._calls
             if call.type == "join" and call.repeated and "after" in call.fields
         }
-
-
-def _seconds(frame: dict[str, Any], name: str) -> float:
-    value = frame.get(name)
-    return float(value) if isinstance(value, int | float) else 0.0
-
-
-def _reason(code: int | None) -> str:
-    try:
-        return "lost" if code is None else Close(code).reason  # type: ignore[call-arg]  # mypy takes a look-up for a new member
-    except ValueError:
-        return "lost"

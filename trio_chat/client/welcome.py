@@ -1,8 +1,26 @@
-"""What `welcome` says: who we are, where we stand, how to keep the connection alive and how to come back."""
+"""Coming in: with what account, and what `welcome` says of where we stand, of the heartbeat and of coming back."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
+
+from trio_chat.core.errors import Close
+
+
+@attrs.frozen
+class Account:
+    """A name and its password. `register`: the account is to be made."""
+
+    username: str
+    password: str = attrs.field(repr=False)
+    register: bool = False
+
+    def frame(self) -> dict[str, Any]:
+        """The first frame of a connection."""
+        kind = "register" if self.register else "login"
+        return {"type": kind, "id": 0, "username": self.username, "password": self.password}
 
 
 @attrs.frozen(kw_only=True)
@@ -28,11 +46,12 @@ class Heartbeat:
 
 @attrs.frozen(kw_only=True)
 class Here:
-    """A room that we are in, and the last `seq` of its log."""
+    """A room that we are in, and the last `seq` of its log. `after`: what comes after that `seq` is sent to us now."""
 
     room: str
     epoch: str
     last: int
+    after: int | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -48,3 +67,17 @@ class Welcome:
     heartbeat: Heartbeat = attrs.field(factory=Heartbeat)
     reconnect: Backoff = attrs.field(factory=Backoff)
     limits: dict[str, float] = attrs.field(factory=dict)
+
+
+def seconds_of(frame: dict[str, Any], name: str) -> float:
+    """A number of seconds in a frame; 0.0 where there is none."""
+    value = frame.get(name)
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def reason_of(code: int | None) -> str:
+    """What a close code says."""
+    try:
+        return "lost" if code is None else Close(code).reason  # type: ignore[call-arg]  # mypy takes a look-up for a new member
+    except ValueError:
+        return "lost"

@@ -7,20 +7,23 @@ from typing import Any
 
 import attrs
 
-from trio_chat.config import Admission, Heartbeat, History, Limits
+from trio_chat.config import Admission, Auth, Heartbeat, History, Limits
 from trio_chat.core.bans import Gate
-from trio_chat.core.effects import ConnId, Discard, Effect, Keep, Reply
+from trio_chat.core.effects import ConnId, Discard, Effect, Keep, Now, Reply
 from trio_chat.core.errors import ErrorCode
 from trio_chat.core.events import Ack, Error
-from trio_chat.core.limits import Deadlines
+from trio_chat.core.identity import PREFIX, account_id, subject_id
+from trio_chat.core.limits import Alarms, Deadlines
 from trio_chat.core.messages import Command, CommandId
 from trio_chat.core.names import Name, parse_name
+from trio_chat.core.naming import Reserved
 from trio_chat.core.rooms import Room, Rooms, talk_key
 from trio_chat.core.sessions import Asking, Connection, People, Session, User
 
 GENERAL = "general"
 DAY = 86_400.0  # seconds
 PROBE_SECONDS = 2.0  # for a live guest to show life, when another asks for the name (PROTOCOL, "Who is who")
+WARN_SECONDS = 60.0  # before a token expires; or, if less is left of it, half of that
 RECONNECT = {"base": 1.0, "max": 30.0, "jitter": 1.0}  # seconds; what a client is told to back off by
 
 
@@ -44,8 +47,13 @@ class Chat:
         connect_timeout: float,
         secrets: Secrets,
         server: str,
+        auth: Auth,
     ) -> None:
         self.limits, self.history, self.heartbeat, self.server = limits, history, heartbeat, server
+        self.auth, self.sessions_per_user = auth, admission.sessions_per_user
+        self.reserved = Reserved(auth.reserved_names)
+        self.admins = _admins(auth)
+        self.accounts: dict[str, str] = {}  # user id → the hash of the password
         self.gate = Gate(admission)
         self.people = People(secrets.boot, secrets.ticket_key)
         self.rooms = Rooms(secrets.boot, limits.rooms_created_per_hour)
@@ -56,6 +64,7 @@ class Chat:
         self.connecting: Deadlines[ConnId] = Deadlines(connect_timeout)
         self.probing: Deadlines[ConnId] = Deadlines(PROBE_SECONDS)
         self.detached: Deadlines[Session] = Deadlines(history.resume_window)
+        self.expiring: Alarms[ConnId] = Alarms()  # whose token expires, or is soon to be told so
         self.deserted: Deadlines[Room] = Deadlines(history.history_days * DAY)  # without members, but with entries
         self.stirred: Deadlines[Room] = Deadlines(limits.presence_interval)
         self.changes: dict[tuple[str, str], Keep | Discard] = {}  # of records, to be kept with the next effects
@@ -89,6 +98,34 @@ class Chat:
         """The conversation of two users, if they have one."""
         return self.rooms.get(talk_key(one, other))
 
+    def watch(self, session: Session, now: Now) -> None:
+        """Let a live session fall due when its token is about to expire, and when it does."""
+        if session.expires is not None:
+            left = session.expires - now.wall
+            session.warn_at = session.expires - min(WARN_SECONDS, left / 2)
+            self.alarm(session, now)
+
+    def alarm(self, session: Session, now: Now) -> None:
+        """Set the next of the two. It is by the wall clock, which may be set anew: whoever takes it looks again."""
+        assert session.conn is not None
+        due = session.expires if session.warn_at is None else session.warn_at
+        assert due is not None
+        self.expiring.set(session.conn, now.mono + due - now.wall)
+
+    def admits(self, user: User) -> bool:
+        """Whether this kind of user comes in here; others may be left from a time when `auth` was another."""
+        return user.id.startswith(PREFIX[self.auth.auth])
+
+    def set_admin(self, user: User, *, claimed: bool) -> None:
+        """Make the user an admin of the server, or none: as the last token claims, or as the configuration says."""
+        user.claims_admin, user.admin = claimed, claimed or user.id in self.admins
+
+    def account_of(self, conn: ConnId) -> str | None:
+        """The user id of the account that a connection was welcomed as."""
+        connection = self.conns.get(conn)
+        session = connection.session if connection is not None else None
+        return session.user.id if session is not None and session.user.id in self.accounts else None
+
     def find_user(self, written: str) -> User | ErrorCode:
         """The user with this name, live or detached."""
         try:
@@ -96,6 +133,17 @@ class Chat:
         except ValueError:
             user = None
         return user or ErrorCode.NO_SUCH_USER
+
+
+def _admins(auth: Auth) -> frozenset[str]:
+    """The user ids of those whom the configuration names."""
+    ids = []
+    for one in auth.admins if auth.auth != "guest" else ():
+        try:
+            ids.append(subject_id(one) if auth.auth == "jwt" else account_id(one))
+        except ValueError:
+            continue  # no account can have that name
+    return frozenset(ids)
 
 
 def room_name(written: str) -> Name | None:

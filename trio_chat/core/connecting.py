@@ -6,33 +6,37 @@ to the next who asks, a *live* one only when it shows no life within `PROBE_SECO
 
 from __future__ import annotations
 
-from trio_chat.core.chat import RECONNECT, Chat, refuse
-from trio_chat.core.codec import json_size
-from trio_chat.core.effects import ConnId, Cut, Disconnected, Effect, Ending, Note, Now, Probe, Received, Reply
+from trio_chat.core.chat import Chat, refuse
+from trio_chat.core.effects import (
+    ConnId,
+    Cut,
+    Disconnected,
+    Effect,
+    Ending,
+    Note,
+    Now,
+    Probe,
+    Received,
+)
 from trio_chat.core.errors import Close, ErrorCode, ends_session
-from trio_chat.core.events import System, Welcome, timestamp
-from trio_chat.core.history import replay
-from trio_chat.core.keeping import discard, discard_block, discard_member, keep_session, keep_user
-from trio_chat.core.membership import become_member, close, describe, quit_room
-from trio_chat.core.messages import Command, Connect, Position
-from trio_chat.core.names import RULE, parse_name
-from trio_chat.core.records import SessionRecord, UserRecord
+from trio_chat.core.keeping import discard, discard_block, discard_member, keep_member, keep_session, keep_user
+from trio_chat.core.membership import close, quit_room
+from trio_chat.core.messages import Command, Connect
+from trio_chat.core.names import RULE, Name, parse_name
+from trio_chat.core.records import AccountRecord, SessionRecord, UserRecord
 from trio_chat.core.rooms import Room
-from trio_chat.core.sessions import Asking, Connection, Session, User
+from trio_chat.core.sessions import UNKNOWN, Asking, Connection, Session, User
+from trio_chat.core.welcoming import settle, welcome
 
-PROTOCOL = 1  # its version
-WELCOME_HEAD = 4096  # bytes of `welcome` beside its rooms
 NAME_MISSING, NAME_WRONG = "username must be given", f"username must be {RULE}"
+NAME_RESERVED = "This name is reserved"
+NAME_LIKE_ANOTHER = "Username looks like another one; choose one that nobody can take for it"  # seed clients test it
 
 
 def connect(chat: Chat, connection: Connection, asked: Received, now: Now) -> list[Effect]:
-    """Answer a `connect`: resume, take the name, or probe whoever holds it; again, when that probe found no life."""
+    """Answer a guest's `connect`: take the name, or probe whoever holds it; again, when that probe found no life."""
     request = asked.command
     assert isinstance(request, Connect)
-    if request.resume is not None:
-        session = chat.people.find(request.resume.session)
-        if session is not None:
-            return resume(chat, session, connection, request, now)
     if request.username is None:
         return turn_away(chat, connection, request, ErrorCode.BAD_USERNAME, Close.BAD_HANDSHAKE, NAME_MISSING)
     try:
@@ -40,6 +44,9 @@ def connect(chat: Chat, connection: Connection, asked: Received, now: Now) -> li
     except ValueError:
         return turn_away(chat, connection, request, ErrorCode.BAD_USERNAME, Close.BAD_HANDSHAKE, NAME_WRONG)
     holder = chat.people.by_name.get(name.key)
+    unfit = None if holder is not None and holder.guest else unfit_name(chat, name)
+    if unfit is not None:
+        return turn_away(chat, connection, request, *unfit)
     effects: list[Effect] = []
     if holder is not None:
         live = holder.conns
@@ -50,9 +57,29 @@ def connect(chat: Chat, connection: Connection, asked: Received, now: Now) -> li
         for session in list(holder.sessions):
             effects += end(chat, session, now)
         effects.append(Note("%s is taken over by connection %d", (name.text, connection.id)))
-    session = chat.people.open_guest(name, asked.fresh, chat.limits.rooms_created_per_hour, connection.bucket_of)
-    keep_user(chat, session.user)
-    return effects + _welcome(chat, session, connection, request, now, asked.fresh)
+    user = chat.people.new_guest(name, chat.limits.rooms_created_per_hour)
+    session = chat.people.open_session(user, asked.fresh, connection.bucket_of)
+    keep_user(chat, user)
+    return effects + welcome(chat, session, connection, request, now, asked.fresh)
+
+
+def unfit_name(
+    chat: Chat, name: Name, user: User | None = None, *, admin: bool = False
+) -> tuple[ErrorCode, Close, str] | None:
+    """Why `user`, or somebody new, may not take a name: it is reserved, held, or looks like such a one.
+
+    An `admin` may have a reserved name, and any that looks like another. None: it can be taken.
+    """
+    holder = chat.people.by_name.get(name.key)
+    if holder is not None and holder is not user and not (holder.guest and not holder.conns):
+        return ErrorCode.USERNAME_TAKEN, Close.NAME_TAKEN, ""
+    if admin:
+        return None
+    if name in chat.reserved:
+        return ErrorCode.BAD_USERNAME, Close.BAD_HANDSHAKE, NAME_RESERVED
+    if chat.reserved.has_lookalike(name) or chat.people.has_lookalike(name, user):
+        return ErrorCode.USERNAME_TAKEN, Close.NAME_TAKEN, NAME_LIKE_ANOTHER
+    return None
 
 
 def turn_away(
@@ -66,7 +93,7 @@ def turn_away(
     retry_after: float | None = None,
 ) -> list[Effect]:
     """Refuse a first frame, and close."""
-    _settle(chat, connection)
+    settle(chat, connection)
     connection.cut = True
     note = Note("connection %d from %s turned away: %s", (connection.id, connection.address, code.value))
     return [refuse(connection.id, request, code, content, retry_after=retry_after), Cut(connection.id, close), note]
@@ -74,23 +101,11 @@ def turn_away(
 
 def _probe(chat: Chat, connection: Connection, asking: Asking, now: Now) -> list[Effect]:
     """Let the connection wait until the holder of the name shows life, or the time is over."""
-    _settle(chat, connection)
+    settle(chat, connection)
     connection.asking = asking
     chat.probing.set(connection.id, now.mono)
     chat.askers.setdefault(asking.key, {})[connection.id] = asking
     return [Probe(asking.probed)]
-
-
-def _settle(chat: Chat, connection: Connection) -> None:
-    """It has its answer, or needs none: nothing falls due for it any longer."""
-    chat.connecting.discard(connection.id)
-    chat.probing.discard(connection.id)
-    if connection.asking is not None:
-        askers = chat.askers[connection.asking.key]
-        del askers[connection.id]
-        if not askers:
-            del chat.askers[connection.asking.key]
-        connection.asking = None
 
 
 def _askers(chat: Chat, user: User) -> list[tuple[Connection, Received]]:
@@ -121,103 +136,14 @@ def resume(chat: Chat, session: Session, connection: Connection, request: Connec
     if connection.bucket_of is None and not connection.trusted:
         chat.gate.returned(connection.address, session.bucket_of, connection.attempted_at, now.mono)
     assert request.resume is not None
-    return effects + _welcome(chat, session, connection, request, now, request.resume.session, resumed=True)
-
-
-def _welcome(
-    chat: Chat,
-    session: Session,
-    connection: Connection,
-    request: Connect,
-    now: Now,
-    token: str,
-    *,
-    resumed: bool = False,
-) -> list[Effect]:
-    """Bind session and connection: `welcome` first, then `closed_before`, then room by room what was missed."""
-    user = session.user
-    _settle(chat, connection)
-    if connection.queued:
-        chat.to_unqueue.append(connection)
-    connection.session, session.conn, session.last_conn = session, connection.id, connection.id
-    if not resumed:
-        become_member(chat, user, chat.general, now)
-    rooms = user.everywhere()
-    shown = [describe(room, user) for room in rooms]
-    fitting, used = 0, WELCOME_HEAD
-    for room in shown:
-        used += json_size(room["room"]) + 128
-        if used > chat.limits.max_message_bytes:
-            break
-        fitting += 1
-    welcome = Welcome(
-        event="welcome",
-        content=f"Welcome {user.name.text}!",
-        timestamp=timestamp(now.wall),
-        id=request.id,
-        user=user.name.text,
-        session=token,
-        ticket=chat.people.ticket(session),
-        server=chat.server,
-        protocol=PROTOCOL,
-        heartbeat={"interval": chat.heartbeat.ping_interval, "timeout": chat.heartbeat.ping_timeout},
-        reconnect=RECONNECT,
-        limits=_told_limits(chat),
-        resumed=resumed,
-        rooms=shown[:fitting],
-        more=True if fitting < len(shown) else None,
-    )
-    how = "resumed" if resumed else "connected"
-    note = Note("%s %s, connection %d from %s", (user.name.text, how, connection.id, connection.address))
-    effects: list[Effect] = [Reply(connection.id, welcome), note]
-    closed_before, session.cut, session.leaving = session.cut, None, False
-    keep_session(chat, session)
-    if not resumed:
-        return effects
-    if closed_before is not None:
-        effects.append(Reply(connection.id, _closed_before(closed_before, now)))
-    given = request.resume.rooms if request.resume else {}
-    return effects + _catch_up(chat, session, rooms, given, now)
-
-
-def _told_limits(chat: Chat) -> dict[str, float]:
-    limits = chat.limits
-    return {
-        "message_bytes": limits.max_message_bytes,
-        "content_chars": limits.content_chars,
-        "rooms_per_user": limits.rooms_per_user,
-        "messages_per_second": limits.messages_per_second,
-        "messages_burst": limits.messages_burst,
-    }
-
-
-def _closed_before(code: Close, now: Now) -> System:
-    return System(
-        event="closed_before",
-        content=f"The last connection was closed: {code.reason}",
-        timestamp=timestamp(now.wall),
-        code=int(code),
-        reason=code.reason,
-    )
-
-
-def _catch_up(chat: Chat, session: Session, rooms: list[Room], given: dict[str, Position], now: Now) -> list[Effect]:
-    """Replay each room from the position that the client gave, else from the last that it was sent."""
-    effects: list[Effect] = []
-    said = {id(room): at for name, at in given.items() if isinstance(room := chat.find_room(session.user, name), Room)}
-    for room in rooms:
-        if room.between is None and room.present.add(session.user):
-            chat.tell(room, session.user, now.mono, joined=True)
-        kept = session.positions.pop(room.key, room.last)
-        effects += replay(chat, session, room, said.get(id(room), kept), now)
-    return effects
+    return effects + welcome(chat, session, connection, request, now, request.resume.session, resumed=True)
 
 
 def cut(chat: Chat, conn: ConnId, code: Close, now: Now) -> list[Effect]:
     """Close a connection: from here on it gets nothing more; its session is detached or ended, as the code says."""
     connection = chat.conns[conn]
     connection.cut = True
-    _settle(chat, connection)
+    settle(chat, connection)
     effects: list[Effect] = [Cut(conn, code)]
     session = connection.session
     if session is not None:
@@ -233,7 +159,7 @@ def ending(chat: Chat, connection: Connection, ended: Ending | Disconnected, now
     if connection.cut:  # by us; that is settled
         return []
     connection.cut = True
-    _settle(chat, connection)
+    settle(chat, connection)
     session = connection.session
     if session is None:
         return []
@@ -282,25 +208,34 @@ def _lose(chat: Chat, session: Session, now: Now, code: int | None, cut: Close |
     note = Note("%s %s, connection %d %s", (user.name.text, how, conn, _why(code, cut)))
     for room in user.everywhere():
         session.positions[room.key] = room.detach(conn)
+    chat.expiring.discard(conn)
     session.conn, session.detached_at, session.leaving = None, now.wall, True
+    effects: list[Effect] = [note]
     if ends:
-        return [note, *end(chat, session, now)]
-    chat.detached.set(session, now.mono)
-    keep_session(chat, session)
+        effects += end(chat, session, now)
+    else:
+        chat.detached.set(session, now.mono)
+        keep_session(chat, session)
     if not user.conns:
         for room in user.rooms.values():
             room.present.remove(user)
             chat.tell(room, user, now.mono, joined=False)
-    return [note]
+    return effects
 
 
 def end(chat: Chat, session: Session, now: Now) -> list[Effect]:
-    """The session is over; with a guest's last session the guest is, and what only the guest could reach."""
+    """The session is over; with a guest's session the guest is, and what only the guest could reach."""
     user = session.user
     chat.detached.discard(session)
     chat.people.end(session)
     discard(chat, SessionRecord, session.key)
-    return [] if user.sessions else end_user(chat, user, now)
+    if user.guest:
+        return [] if user.sessions else end_user(chat, user, now)
+    for talk in user.talks.values():
+        mark = user.marks[talk.key]
+        mark.sent = max(session.positions[talk.key], UNKNOWN if mark.sent is None else mark.sent)
+        keep_member(chat, user, talk)
+    return []
 
 
 def end_user(chat: Chat, user: User, now: Now) -> list[Effect]:
@@ -310,6 +245,8 @@ def end_user(chat: Chat, user: User, now: Now) -> list[Effect]:
     discard(chat, UserRecord, user.id)
     for subject in user.blocked:
         discard_block(chat, user, subject)
+    if chat.accounts.pop(user.id, None) is not None:
+        discard(chat, AccountRecord, user.id)
     for room in list(user.rooms.values()):
         effects += quit_room(chat, user, room, now)
     for talk in list(user.talks.values()):

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from trio_chat.core.errors import Close, ErrorCode
 from trio_chat.core.events import Event
+from trio_chat.core.identity import Identity
 from trio_chat.core.messages import Command, CommandId
 from trio_chat.core.records import Record, Restored
 from trio_chat.core.values import frozen
@@ -107,12 +108,16 @@ class Attempted:
 
 @frozen
 class Received:
-    """A connection sent a command, in a frame of `size`. `fresh`: an unguessable token for a session it may open."""
+    """A connection sent a command, in a frame of `size`. `fresh`: an unguessable token for a session it may open.
+
+    `identity`: what its token or password proved.
+    """
 
     conn: ConnId
     command: Command
     fresh: str = ""
     size: int = 0
+    identity: Identity | None = None
 
 
 @frozen

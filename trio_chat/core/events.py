@@ -44,6 +44,7 @@ class System(Event, frozen=True, kw_only=True, tag="system"):
     receipts: bool | None = None
     code: int | None = None
     reason: str | None = None
+    expires: str | None = None
     retry_after: float | None = None
     jitter: float | None = None
 

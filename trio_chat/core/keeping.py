@@ -11,6 +11,7 @@ import attrs
 from trio_chat.core.chat import Chat
 from trio_chat.core.effects import Discard, Keep
 from trio_chat.core.records import (
+    AccountRecord,
     BlockRecord,
     MemberRecord,
     Record,
@@ -48,14 +49,23 @@ def keep_room(chat: Chat, room: Room) -> None:
 
 
 def keep_user(chat: Chat, user: User) -> None:
-    """Note a user who is new."""
-    _keep(chat, UserRecord(key=user.id, number=user.number, name=user.name.text))
+    """Note a user who is new or changed."""
+    _keep(
+        chat,
+        UserRecord(key=user.id, number=user.number, name=user.name.text, guest=user.guest, admin=user.claims_admin),
+    )
+
+
+def keep_account(chat: Chat, user: User, hash: str) -> None:
+    """Note the password of an account, as a hash."""
+    chat.accounts[user.id] = hash
+    _keep(chat, AccountRecord(key=user.id, hash=hash))
 
 
 def keep_member(chat: Chat, user: User, room: Room) -> None:
     """Note a membership, with its read marker."""
     mark = user.marks[room.key]
-    _keep(chat, MemberRecord(user=user.id, room=room.key, number=mark.number, read=mark.read))
+    _keep(chat, MemberRecord(user=user.id, room=room.key, number=mark.number, read=mark.read, sent=mark.sent))
 
 
 def keep_session(chat: Chat, session: Session) -> None:
@@ -72,6 +82,7 @@ def keep_session(chat: Chat, session: Session) -> None:
             detached_at=None if live else session.detached_at,
             positions=None if unsure else dict(session.positions),
             cut=None if session.cut is None else int(session.cut),
+            expires=session.expires,
         ),
     )
 

@@ -1,7 +1,8 @@
-"""Counting: token buckets, sliding windows, and deadlines that all lie equally far ahead."""
+"""Counting: token buckets, sliding windows, and deadlines: those that all lie equally far ahead, and all others."""
 
 from __future__ import annotations
 
+import heapq
 from collections import deque
 from collections.abc import Hashable, Iterator
 from itertools import islice
@@ -132,3 +133,51 @@ class Deadlines(Generic[Item]):
         for item in due:
             del self._due[item]
         return due
+
+
+class Alarms(Generic[Item]):
+    """Items that fall due each at a time of its own; those of one time in the order in which they were set."""
+
+    def __init__(self) -> None:
+        self._numbers = 0
+        self._set: dict[Item, tuple[float, int]] = {}
+        self._heap: list[tuple[float, int, Item]] = []  # with some that were set anew or discarded since
+
+    def __contains__(self, item: Item) -> bool:
+        """Whether `item` waits."""
+        return item in self._set
+
+    def set(self, item: Item, at: float) -> None:
+        """Let `item` fall due at `at`, whatever it was due before."""
+        self._numbers += 1
+        self._set[item] = at, self._numbers
+        heapq.heappush(self._heap, (at, self._numbers, item))
+        if len(self._heap) > 2 * len(self._set) + 16:
+            self._heap = [(at, number, item) for item, (at, number) in self._set.items()]
+            heapq.heapify(self._heap)
+
+    def discard(self, item: Item) -> None:
+        """Forget `item`, if it waits."""
+        self._set.pop(item, None)
+
+    def next(self) -> float | None:
+        """When the first falls due."""
+        while self._heap and not self._stands():
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+    def pop(self, now: float) -> list[Item]:
+        """Take out all that are due, first come first."""
+        due: list[Item] = []
+        while self._heap and self._heap[0][0] <= now:
+            if self._stands():
+                item = self._heap[0][2]
+                del self._set[item]
+                due.append(item)
+            heapq.heappop(self._heap)
+        return due
+
+    def _stands(self) -> bool:
+        """Whether the first in the heap was neither set anew nor discarded."""
+        at, number, item = self._heap[0]
+        return self._set.get(item) == (at, number)

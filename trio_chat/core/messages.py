@@ -51,11 +51,47 @@ class Command:
 
 @attrs.frozen(kw_only=True)
 class Connect(Command):
-    """The first frame: take a name, or resume a session; answered by `welcome`."""
+    """The first frame: take a name, or bring a token, or resume a session; answered by `welcome`."""
 
     type = "connect"
     username: str | None = None
+    token: str | None = attrs.field(default=None, repr=False)
     resume: Resume | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Register(Command):
+    """The first frame, in place of `connect`, where accounts are on: make one, and come in; answered by `welcome`."""
+
+    type = "register"
+    username: str
+    password: str = attrs.field(validator=rules.new_password, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class Login(Command):
+    """The first frame, in place of `connect`, where accounts are on: come in; answered by `welcome`."""
+
+    type = "login"
+    username: str
+    password: str = attrs.field(validator=rules.password, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class Refresh(Command):
+    """Bring a new token of the same user, before the last one expires."""
+
+    type = "refresh"
+    token: str = attrs.field(repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class ChangePassword(Command):
+    """Set a new password, where accounts are on; it ends one's other sessions."""
+
+    type = "password"
+    password: str = attrs.field(validator=rules.password, repr=False)
+    new_password: str = attrs.field(validator=rules.new_password, repr=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -325,9 +361,20 @@ class Bad(Command):
     content: str
 
 
+@attrs.frozen(kw_only=True)
+class Denied(Bad):
+    """A command whose token or password proved nothing: the connection's verdict on it."""
+
+    retry_after: float | None = None
+
+
 JUDGES: tuple[type[Judge], ...] = (Kick, Mute, Unmute, Ban, Unban, Promote, Demote)
 COMMANDS: tuple[type[Command], ...] = (
     Connect,
+    Register,
+    Login,
+    Refresh,
+    ChangePassword,
     Message,
     Private,
     Ping,

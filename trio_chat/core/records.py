@@ -36,23 +36,38 @@ class RoomRecord:
 
 @attrs.frozen(kw_only=True)
 class UserRecord:
-    """Somebody: `key` is the user id."""
+    """Somebody: `key` is the user id. `admin`: the last token claimed that."""
 
     kind: ClassVar[str] = "user"
     key: str
     number: int
     name: str
+    guest: bool = True
+    admin: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class AccountRecord:
+    """The password of the account whose user id is `key`, as Argon2 writes a hash."""
+
+    kind: ClassVar[str] = "account"
+    key: str
+    hash: str = attrs.field(repr=False)
 
 
 @attrs.frozen(kw_only=True)
 class MemberRecord:
-    """`user` is a member of `room`, in the order of `number`, and has read it up to `read`."""
+    """`user` is a member of `room`, in the order of `number`, and has read it up to `read`.
+
+    `sent`: see `sessions.Mark`.
+    """
 
     kind: ClassVar[str] = "member"
     user: str
     room: str
     number: int
     read: int = 0
+    sent: int | None = None
 
     @property
     def key(self) -> str:
@@ -65,7 +80,7 @@ class SessionRecord:
     """A session: `key` is the SHA-256 of its token, in hex, so that whoever reads the file cannot resume it.
 
     `detached_at` and `positions` (room key → last seq sent) are None while it is live: of a session that was live when
-    the process died, nobody knows what it was sent.
+    the process died, nobody knows what it was sent. `expires`: when its last token does.
     """
 
     kind: ClassVar[str] = "session"
@@ -76,6 +91,7 @@ class SessionRecord:
     detached_at: float | None = None  # seconds since 1970
     positions: dict[str, int] | None = None
     cut: int | None = None
+    expires: float | None = None  # seconds since 1970
 
 
 @attrs.frozen(kw_only=True)
@@ -123,9 +139,9 @@ class BlockRecord:
         return block_key(self.user, self.subject)
 
 
-Record: TypeAlias = RoomRecord | UserRecord | MemberRecord | SessionRecord | RightRecord | BlockRecord
+Record: TypeAlias = RoomRecord | UserRecord | AccountRecord | MemberRecord | SessionRecord | RightRecord | BlockRecord
 RECORDS: tuple[type[Record], ...] = (
-    *(RoomRecord, UserRecord, MemberRecord),
+    *(RoomRecord, UserRecord, AccountRecord, MemberRecord),
     *(SessionRecord, RightRecord, BlockRecord),
 )
 

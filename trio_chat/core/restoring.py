@@ -16,6 +16,7 @@ from trio_chat.core.limits import Window
 from trio_chat.core.membership import close_if_empty, succeed
 from trio_chat.core.names import parse_name
 from trio_chat.core.records import (
+    AccountRecord,
     BlockRecord,
     MemberRecord,
     Record,
@@ -37,6 +38,9 @@ def restore(chat: Chat, given: Restored, now: Now) -> list[Effect]:
     """Take over what the log knew; before anything else is applied."""
     for user in _of(given, UserRecord):
         _keep_or_drop(chat, user, taken=_user(chat, user))
+    for account in given.records:
+        if isinstance(account, AccountRecord):
+            _keep_or_drop(chat, account, taken=_account(chat, account))
     _general(chat, given)
     for room in _of(given, RoomRecord):
         _keep_or_drop(chat, room, taken=room.key == chat.general.key or _room(chat, given, room))
@@ -83,7 +87,16 @@ def _user(chat: Chat, record: UserRecord) -> bool:
     name = parse_name(record.name)
     if name.key in chat.people.by_name:
         return False
-    chat.people.add_user(User(record.number, record.key, name, Window(chat.limits.rooms_created_per_hour, 3600)))
+    user = User(record.number, record.key, name, Window(chat.limits.rooms_created_per_hour, 3600), record.guest)
+    chat.set_admin(user, claimed=record.admin)
+    chat.people.add_user(user)
+    return True
+
+
+def _account(chat: Chat, record: AccountRecord) -> bool:
+    if record.key not in chat.people.by_id:
+        return False
+    chat.accounts[record.key] = record.hash
     return True
 
 
@@ -134,9 +147,11 @@ def _member(chat: Chat, given: Restored, record: MemberRecord) -> bool:
     user, room = chat.people.by_id.get(record.user), chat.rooms.get(record.room)
     if user is None or room is None or (room.between is not None and user not in room.between):
         return False
-    mark = Mark(record.number, min(record.read, room.last) if given.trusted else 0)
+    mark = Mark(record.number, min(record.read, room.last) if given.trusted else 0, sent=record.sent)
+    if mark.sent is not None:
+        mark.sent = min(mark.sent, room.last) if given.trusted else UNKNOWN
     chat.rooms.enroll(user, room, mark)
-    if mark.read != record.read:
+    if (mark.read, mark.sent) != (record.read, record.sent):
         keep_member(chat, user, room)
     return True
 
@@ -164,6 +179,7 @@ def _session(chat: Chat, given: Restored, record: SessionRecord, detached: list[
     if user is None:
         return False
     session = chat.people.add_session(Session(record.number, record.key, user, bucket_of=record.bucket_of))
+    session.expires = record.expires
     session.cut = None if record.cut is None else Close(record.cut)  # type: ignore[call-arg]  # mypy takes it for a new member
     session.detached_at = now.wall if record.detached_at is None else record.detached_at
     sent = record.positions if given.trusted else None
@@ -191,7 +207,7 @@ def _settle(chat: Chat, now: Now) -> list[Effect]:
     """Drop who can never come back, then the rooms that nobody and nothing is left in."""
     effects: list[Effect] = []
     for user in list(chat.people.by_id.values()):
-        if not user.sessions:
+        if user.guest and not user.sessions:
             effects += end_user(chat, user, now)
     rooms = [room for room in chat.rooms.all() if room is not chat.general and room.between is None]
     for room in rooms:

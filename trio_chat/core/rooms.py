@@ -185,6 +185,8 @@ class Rooms:
             room = self._new(key, "", between=(one, other))
             for user in (one, other):
                 self.enroll(user, room)
+                if not user.sessions:
+                    user.marks[key].sent = 0
                 for session in user.sessions:
                     if session.conn is not None:
                         room.attach(session)

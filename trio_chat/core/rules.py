@@ -70,3 +70,9 @@ access = Rule(
     {"enum": ["public", "private", "readonly"]},
 )
 limit = Rule("an integer from 1 to 200", lambda value: 1 <= value <= 200, {"minimum": 1, "maximum": 200})
+password = Rule(
+    "a string of 1-1024 characters", lambda value: 1 <= len(value) <= 1024, {"minLength": 1, "maxLength": 1024}
+)
+new_password = Rule(
+    "a string of 8-1024 characters", lambda value: 8 <= len(value) <= 1024, {"minLength": 8, "maxLength": 1024}
+)

@@ -10,7 +10,9 @@ import attrs
 
 from trio_chat.core.effects import ConnId, Received
 from trio_chat.core.errors import Close
+from trio_chat.core.identity import PREFIX
 from trio_chat.core.limits import TokenBucket, Window
+from trio_chat.core.lookalikes import looks
 from trio_chat.core.names import Name
 
 if TYPE_CHECKING:  # rooms know users, and users their rooms: only the types go round
@@ -57,24 +59,30 @@ class Connection:
 class Mark:
     """A user's place in a room: `number` counts all joins there ever were, `read` is the last `seq` that was read.
 
-    `since`: after which `seq` the user was to hear of it; nothing before that is sent again.
+    `since`: after which `seq` the user was to hear of it; nothing before that is sent again. `sent`: of a proven
+    user's conversation, the last `seq` that any session was sent which has ended.
     """
 
     number: int
     read: int = 0
     since: int = 0
+    sent: int | None = None
 
 
 @attrs.define(eq=False)
 class User:
-    """Somebody: `id` owns, `name` is shown. A guest is the chain of sessions that resume one another."""
+    """Somebody: `id` owns, `name` is shown. A guest is the chain of sessions that resume one another.
+
+    All others were proven, and live on without a session. `claims_admin`: the last token did.
+    """
 
     number: int
     id: str
     name: Name
     created: Window  # rooms
     guest: bool = True
-    admin: bool = False  # of the server
+    claims_admin: bool = False
+    admin: bool = False  # of the server: by that claim, or by the configuration
     sessions: list[Session] = attrs.field(factory=list)
     rooms: dict[str, Room] = attrs.field(factory=dict)
     talks: dict[str, Room] = attrs.field(factory=dict)  # private conversations
@@ -113,6 +121,8 @@ class Session:
     leaving: bool = False  # its connection hears nothing more, but may still write: `positions` may be too high
     bucket_of: str = ""  # where the attempts with its ticket are counted
     cut: Close | None = None  # the code with which we closed the last connection
+    expires: float | None = None  # seconds since 1970: when its last token does
+    warn_at: float | None = None  # when its client is to be told so; None: it was
     typed: dict[str, float] = attrs.field(factory=dict)  # target → when its typing was last passed on
 
 
@@ -124,25 +134,67 @@ class People:
         self._numbers = 0
         self.by_name: dict[str, User] = {}
         self.by_id: dict[str, User] = {}
+        self._by_looks: dict[str, dict[str, User]] = {}  # skeleton → those whose name has it, by id
         self._by_key: dict[str, Session] = {}
         self._by_number: dict[int, Session] = {}
 
-    def open_guest(self, name: Name, token: str, rooms_per_hour: int, bucket_of: str | None = None) -> Session:
-        """A new user under a free name, with a session.
+    def new_guest(self, name: Name, rooms_per_hour: int) -> User:
+        """A new user under a free name."""
+        return self._new_user(f"{PREFIX['guest']}{self._boot}:{self._numbers + 1}", name, rooms_per_hour, guest=True)
+
+    def new_proven(self, id: str, name: Name, rooms_per_hour: int) -> User:
+        """A user who was never here before, under a free name."""
+        return self._new_user(id, name, rooms_per_hour, guest=False)
+
+    def _new_user(self, id: str, name: Name, rooms_per_hour: int, *, guest: bool) -> User:
+        self._numbers += 1
+        user = User(self._numbers, id, name, Window(rooms_per_hour, 3600), guest)
+        self.add_user(user)
+        return user
+
+    def open_session(self, user: User, token: str, bucket_of: str | None = None) -> Session:
+        """A new session of a user who is in. A guest has one only, with the guest's number.
 
         `bucket_of`: of the ticket that it came in with. It is handed on: else each session that was opened by a ticket
         would bring a fresh one, and one admission would be admissions without end.
         """
-        self._numbers += 1
-        user = User(self._numbers, f"guest:{self._boot}:{self._numbers}", name, Window(rooms_per_hour, 3600))
-        bucket_of = bucket_of or f"session {self._numbers}"
-        self.add_user(user)
-        return self.add_session(Session(self._numbers, digest(token), user, bucket_of=bucket_of))
+        number = user.number if user.guest else self._numbers + 1
+        bucket_of = bucket_of or f"session {number}"
+        return self.add_session(Session(number, digest(token), user, bucket_of=bucket_of))
 
     def add_user(self, user: User) -> None:
         """Take in a user, whose name is free."""
         self._numbers = max(self._numbers, user.number)
-        self.by_name[user.name.key] = self.by_id[user.id] = user
+        self.by_id[user.id] = user
+        self._name(user)
+
+    def rename(self, user: User, name: Name) -> None:
+        """Give a user another name, which is free or differs in letter case only."""
+        self._unname(user)
+        user.name = name
+        self._name(user)
+
+    def _name(self, user: User) -> None:
+        self.by_name[user.name.key] = user
+        for skeleton in looks(user.name).skeletons:
+            self._by_looks.setdefault(skeleton, {})[user.id] = user
+
+    def _unname(self, user: User) -> None:
+        del self.by_name[user.name.key]
+        for skeleton in looks(user.name).skeletons:
+            there = self._by_looks[skeleton]
+            del there[user.id]
+            if not there:
+                del self._by_looks[skeleton]
+
+    def has_lookalike(self, name: Name, but: User | None = None) -> bool:
+        """Whether somebody, `but` for one, has another name that looks like `name`."""
+        seen = looks(name)
+        return any(
+            user is not but and user.name.key != name.key and looks(user.name).like(seen)
+            for skeleton in seen.skeletons
+            for user in self._by_looks.get(skeleton, {}).values()
+        )
 
     def add_session(self, session: Session) -> Session:
         """Take in a session of a user who is in."""
@@ -171,7 +223,7 @@ class People:
 
     def remove_user(self, user: User) -> None:
         """Forget a user; the name is free."""
-        del self.by_name[user.name.key]
+        self._unname(user)
         del self.by_id[user.id]
 
     def ticket(self, session: Session) -> str:

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from trio_chat.config import Admission, Heartbeat, History, Limits
-from trio_chat.core import connecting, history, posting, restoring, searching
+from trio_chat.config import Admission, Auth, Heartbeat, History, Limits
+from trio_chat.core import connecting, history, posting, proving, restoring, searching
 from trio_chat.core.chat import Chat, Secrets, refuse
-from trio_chat.core.commands import HANDLERS
+from trio_chat.core.commands import HANDLERS, PROOFS
 from trio_chat.core.effects import (
     Admit,
     Admitted,
@@ -45,7 +45,7 @@ from trio_chat.core.errors import Close, ErrorCode
 from trio_chat.core.events import System, timestamp
 from trio_chat.core.limits import TokenBucket, Window
 from trio_chat.core.membership import expire, tell_news
-from trio_chat.core.messages import Bad, Connect
+from trio_chat.core.messages import Bad, Connect, Denied, Login, Register
 from trio_chat.core.records import Restored
 from trio_chat.core.sessions import Connection
 
@@ -70,6 +70,7 @@ class ChatState:
         heartbeat: Heartbeat | None = None,
         connect_timeout: float = 15,
         server: str = "trio_chat",
+        auth: Auth | None = None,
     ) -> None:
         self.chat = Chat(
             admission or Admission(),
@@ -79,6 +80,7 @@ class ChatState:
             connect_timeout,
             secrets,
             server,
+            auth or Auth(),
         )
         self.draining = False  # newcomers are refused, because the server goes away
         self._drain_next: float | None = None  # when the next batch is closed
@@ -158,6 +160,7 @@ class ChatState:
             chat.connecting.next(),
             chat.probing.next(),
             chat.detached.next(),
+            chat.expiring.next(),
             chat.stirred.next(),
             chat.deserted.next(),
             chat.gate.next_due(),
@@ -195,19 +198,22 @@ class ChatState:
         command, session = given.command, connection.session
         if session is None:
             return self._greet(connection, given, now)
-        if isinstance(command, Bad):
+        if type(command) is Bad:
             return self._bad(connection, command, now)
         connection.malformed = 0
         wait = connection.bucket.take(now.mono)
         if wait:
             return self._limited(connection, given, wait, now)
         handler = HANDLERS.get(type(command))
-        if handler is None:
-            return [refuse(given.conn, command, ErrorCode.ALREADY_CONNECTED)]
-        return handler(self.chat, session, given.conn, command, now)
+        if handler is not None:
+            return handler(self.chat, session, given.conn, command, now)
+        proof = PROOFS.get(type(command))
+        if proof is not None:
+            return proof(self.chat, session, given, now)
+        return [refuse(given.conn, command, ErrorCode.ALREADY_CONNECTED)]
 
     def _greet(self, connection: Connection, given: Received, now: Now) -> list[Effect]:
-        """Before `welcome` only a `connect` is taken, and each failure is its error and then a close."""
+        """Before `welcome` only a first frame is taken, and each failure is its error and then a close."""
         command = given.command
         if connection.asking is not None:  # its name is being probed: what it sends meanwhile waits its turn
             queued = connection.queued
@@ -217,11 +223,14 @@ class ChatState:
                 return []
             code, close, wait = ErrorCode.RATE_LIMITED, Close.BAD_HANDSHAKE, 1 / self.chat.limits.messages_per_second
             return connecting.turn_away(self.chat, connection, command, code, close, retry_after=wait)
-        if isinstance(command, Connect):
-            return connecting.connect(self.chat, connection, given, now)
+        if isinstance(command, Connect | Register | Login):
+            return proving.greet(self.chat, connection, given, now)
         if isinstance(command, Bad):
             close = _CLOSES.get(command.code, Close.BAD_HANDSHAKE)
-            return connecting.turn_away(self.chat, connection, command, command.code, close, command.content)
+            after = command.retry_after if isinstance(command, Denied) else None
+            return connecting.turn_away(
+                self.chat, connection, command, command.code, close, command.content, retry_after=after
+            )
         return connecting.turn_away(self.chat, connection, command, ErrorCode.NOT_CONNECTED, Close.BAD_HANDSHAKE)
 
     def _unqueue(self, now: Now) -> list[Effect]:
@@ -273,6 +282,8 @@ class ChatState:
         for session in chat.detached.pop(now.mono):
             effects.append(Note("%s left: nobody came back", (session.user.name.text,)))
             effects += connecting.end(chat, session, now)
+        for conn in chat.expiring.pop(now.mono):
+            effects += proving.expiring(chat, conn, now)
         for room in chat.stirred.pop(now.mono):
             effects += tell_news(chat, room, now)
         for room in chat.deserted.pop(now.mono):
@@ -318,4 +329,9 @@ class ChatState:
         return effects
 
 
-_CLOSES = {ErrorCode.TOO_LARGE: Close.TOO_LARGE, ErrorCode.UNSUPPORTED_DATA: Close.UNSUPPORTED_DATA}
+_CLOSES = {
+    ErrorCode.TOO_LARGE: Close.TOO_LARGE,
+    ErrorCode.UNSUPPORTED_DATA: Close.UNSUPPORTED_DATA,
+    ErrorCode.BAD_TOKEN: Close.BAD_TOKEN,
+    ErrorCode.UNAVAILABLE: Close.UNAVAILABLE,
+}

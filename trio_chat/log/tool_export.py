@@ -130,7 +130,7 @@ def _concerns(record: Record, rooms: set[str], users: set[str]) -> bool:
             return record.key in users
         case BlockRecord():
             return record.user in users
-        case _:  # pragma: no cover  (sessions are not read)
+        case _:  # pragma: no cover  (sessions and accounts are not read)
             return False
 
 

@@ -2,7 +2,7 @@
 
 First a `log`, then each `record`, then each `room` with its `entry`s in order and its `key`s, at last an `end`. What
 has its default is left out. All but the time in the first line follows from what is in the log, so two exports of the
-same are the same. Sessions and the secret that signs tickets are not exported.
+same are the same. Sessions, passwords and the secret that signs tickets are not exported.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from trio_chat.core.effects import EntryKind
-from trio_chat.core.records import RECORDS, Record, SessionRecord
+from trio_chat.core.records import RECORDS, AccountRecord, Record, SessionRecord
 from trio_chat.log.schema import SEQ_MASK
 
 VERSION = 2  # of this format; what is new in it since 1 has defaults
@@ -23,7 +23,8 @@ Seq: TypeAlias = Annotated[int, Meta(ge=1, le=SEQ_MASK)]
 Text: TypeAlias = Annotated[str, Meta(min_length=1)]
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)]
 Digest: TypeAlias = Annotated[str, Meta(pattern="^([0-9a-f]{32})?$")]
-EXPORTED: dict[str, type[Record]] = {record.kind: record for record in RECORDS if record is not SessionRecord}
+SECRET = (SessionRecord, AccountRecord)
+EXPORTED: dict[str, type[Record]] = {record.kind: record for record in RECORDS if record not in SECRET}
 
 
 class _Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):

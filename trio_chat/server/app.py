@@ -21,11 +21,14 @@ import secrets as chance
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import TypeAlias
 
 import trio
 
 from trio_chat import __version__
+from trio_chat.auth.keys import Key, load_keys
+from trio_chat.auth.prover import Prover
 from trio_chat.config import Config
 from trio_chat.core.chat import Secrets
 from trio_chat.core.state import ChatState
@@ -68,10 +71,11 @@ async def serve(
         task_status: is given the addresses that are listened on.
 
     Raises:
-        ConfigError: the certificate or its key cannot be used.
+        ConfigError: the certificate, its key or a file of keys cannot be used.
         OSError: an address can't be listened on.
         LogError: the log can't be opened.
     """
+    keys = load_keys(config.auth)
     boot = chance.token_hex(4) if secrets is None else secrets.boot
     certificate = certificate or Certificate.of(config.listen)
     if listeners is None:
@@ -80,11 +84,12 @@ async def serve(
         async with _opened(config, entries, boot, wall) as log:
             broker = _broker(config, log, secrets or Secrets(boot=boot, ticket_key=_ticket_key(log)), wall)
             broker.restore()
+            prover = _prover(config, keys, broker, wall)
             try:
                 async with trio.open_nursery() as core:
                     core.start_soon(broker.run)
                     core.start_soon(log.run, broker.answered)
-                    doors = Doors(config, broker, certificate)
+                    doors = Doors(config, broker, certificate, prover)
                     await _accept(config, doors, broker, listeners, stop, task_status)
                     core.cancel_scope.cancel()
             finally:
@@ -126,8 +131,15 @@ def _broker(config: Config, log: Log, secrets: Secrets, wall: Callable[[], float
         heartbeat=config.heartbeat,
         connect_timeout=config.listen.connect_timeout,
         server=f"trio_chat/{__version__}",
+        auth=config.auth,
     )
     return Broker(state, log, config.limits, wall=wall)
+
+
+def _prover(config: Config, keys: tuple[Key, ...], broker: Broker, wall: Callable[[], float]) -> Prover | None:
+    """What looks at tokens and passwords. It reads the accounts that the broker has, and changes none."""
+    accounts = MappingProxyType(broker.state.chat.accounts)
+    return None if config.auth.auth == "guest" else Prover(config.auth, keys, accounts, wall)
 
 
 async def _accept(

@@ -15,12 +15,13 @@ from functools import partial
 import attrs
 import trio
 
+from trio_chat.auth.prover import Asker, Prover
 from trio_chat.config import Config
 from trio_chat.core.codec import encode, frame
 from trio_chat.core.effects import ConnId, Disconnected, Ending, Received
 from trio_chat.core.errors import Close, ErrorCode
 from trio_chat.core.events import Error
-from trio_chat.core.messages import Bad, Command, Connect
+from trio_chat.core.messages import Bad, Command, Connect, Login, Register
 from trio_chat.server.broker import Broker
 from trio_chat.server.frames import PING_FRAME, FrameError, close_frame
 from trio_chat.server.odd import PeerLeft
@@ -44,15 +45,20 @@ class Ended:
 
 @attrs.define(eq=False)
 class Connection:
-    """A connection, as the broker and the other tasks know it. `scope` is around all of its tasks."""
+    """A connection, as the broker and the other tasks know it. `scope` is around all of its tasks.
+
+    `counted_as`: its address; empty where that is trusted.
+    """
 
     id: ConnId
     wire: Wire
     outbox: Outbox
     transport: Transport
     chunks: trio.MemoryReceiveChannel[memoryview]
+    counted_as: str = ""
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     ended: Ended | None = None
+    began: bool = False  # it sent a first command
     over_at: float = math.inf  # set when a task ends: until then, last bytes may get out
     sending: trio.CancelScope = attrs.field(factory=trio.CancelScope)  # around the writer's current send
     settled: trio.Event = attrs.field(factory=trio.Event)  # all that it is to get is in the outbox
@@ -97,14 +103,18 @@ class Connection:
 
 
 async def run_connection(
-    conn: Connection, broker: Broker, config: Config, decode: Callable[[str | bytes], Command]
+    conn: Connection,
+    broker: Broker,
+    config: Config,
+    decode: Callable[[str | bytes], Command],
+    prover: Prover | None = None,
 ) -> None:
     """Run an admitted connection to its end, farewell included. Cancelled: it ends, after `GRACE` seconds at most."""
     try:
         with conn.scope, broker.commands.clone() as commands:  # `async with` would hide a bug behind a Cancelled
             async with trio.open_nursery() as tasks:
                 for task in (
-                    partial(read, conn, broker, commands, decode, tasks),
+                    partial(read, conn, broker, commands, decode, tasks, prover),
                     partial(write, conn),
                     partial(heartbeat, conn, config.heartbeat.ping_interval, config.heartbeat.ping_timeout,
                             config.limits.message_timeout),
@@ -144,6 +154,7 @@ async def read(
     commands: trio.MemorySendChannel[list[Received]],
     decode: Callable[[str | bytes], Command],
     nursery: trio.Nursery,
+    prover: Prover | None = None,
 ) -> Ended:
     """Bytes → frames → commands → broker. Cancelled: what was received and not handed over is lost, and was not acked.
 
@@ -164,6 +175,8 @@ async def read(
                 conn.outbox.put(Frame(frame(encode(too_large))))
             return Ended(cut=error.code)
         received = [_received(conn.id, message, decode) for message in messages]
+        if prover is not None:
+            received = [await _proven(conn, broker, prover, one) for one in received]
         try:
             commands.send_nowait(received)
         except trio.WouldBlock:
@@ -182,8 +195,23 @@ def _received(conn: ConnId, message: str | bytes, decode: Callable[[str | bytes]
         command = decode(message)
     else:
         command = Bad(code=ErrorCode.UNSUPPORTED_DATA, content=ErrorCode.UNSUPPORTED_DATA.text)
-    fresh = secrets.token_urlsafe(TOKEN_BYTES) if isinstance(command, Connect) else ""
+    fresh = secrets.token_urlsafe(TOKEN_BYTES) if isinstance(command, Connect | Register | Login) else ""
     return Received(conn, command, fresh, len(message))
+
+
+async def _proven(conn: Connection, broker: Broker, prover: Prover, given: Received) -> Received:
+    """What a command proves. A password takes its time: we don't read then, and the peer's silence is not its own.
+
+    Cancelled: see `Prover.prove`.
+    """
+    first, conn.began = not conn.began, True
+    if not prover.concerns(given.command, first=first):
+        return given
+    conn.transport.pause()
+    try:
+        return await prover.prove(given, Asker(conn.counted_as, broker.state.chat.account_of(conn.id)))
+    finally:
+        conn.transport.go_on()
 
 
 async def write(conn: Connection) -> Ended:

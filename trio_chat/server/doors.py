@@ -10,6 +10,7 @@ from functools import partial
 
 import trio
 
+from trio_chat.auth.prover import Prover
 from trio_chat.config import Config
 from trio_chat.core.codec import Decoder
 from trio_chat.core.effects import Admit, Disconnected, Refused
@@ -33,8 +34,10 @@ IN_THE_CLEAR = http.refusal(400, "Here is TLS only: https and wss")
 class Doors:
     """Serves whoever comes: what all connections share. `certificate`: what sockets are encrypted with, if they are."""
 
-    def __init__(self, config: Config, broker: Broker, certificate: Certificate | None = None) -> None:
-        self._config, self._broker, self._certificate = config, broker, certificate
+    def __init__(
+        self, config: Config, broker: Broker, certificate: Certificate | None = None, prover: Prover | None = None
+    ) -> None:
+        self._config, self._broker, self._certificate, self._prover = config, broker, certificate, prover
         self._ids = itertools.count(1)
         limits, listen = config.limits, config.listen
         self._decode = Decoder(content_chars=limits.content_chars, message_bytes=limits.max_message_bytes).decode
@@ -50,7 +53,7 @@ class Doors:
         try:
             conn = await self._enter(stream, wire, trio.current_time() + self._config.listen.connect_timeout)
             if conn is not None:  # nothing of the request is held from here on
-                await run_connection(conn, self._broker, self._config, self._decode)
+                await run_connection(conn, self._broker, self._config, self._decode, self._prover)
         except* (trio.BrokenResourceError, trio.ClosedResourceError):
             log.debug("a peer left")
         except* Exception:
@@ -191,7 +194,7 @@ class Doors:
             ticket=head.ticket,
         )
         self._refuse_banned(ask)
-        conn = self._connection(ask.conn, wire, http_connection.trailing)
+        conn = self._connection(ask, wire, http_connection.trailing)
         try:
             verdict = await self._broker.knock(ask, conn)
         except BaseException:
@@ -210,8 +213,8 @@ class Doors:
         if left > 0 and not ask.trusted and ask.ticket is None:
             raise _refusal(Refused(ask.conn, 403, "This address is banned for a while", left))
 
-    def _connection(self, number: int, wire: Wire, rest: bytes) -> Connection:
-        limits, broker = self._config.limits, self._broker
+    def _connection(self, ask: Admit, wire: Wire, rest: bytes) -> Connection:
+        number, limits, broker = ask.conn, self._config.limits, self._broker
         send, receive = trio.open_memory_channel[memoryview](1)
         outbox = Outbox(
             wire, send, max_frames=limits.outbox_frames, max_bytes=limits.outbox_bytes, buffered=broker.buffered
@@ -225,7 +228,7 @@ class Doors:
             over=broker.ring,
             slow=partial(broker.too_slow, number),
         )
-        return Connection(number, wire, outbox, transport, receive)
+        return Connection(number, wire, outbox, transport, receive, "" if ask.trusted else ask.address)
 
 
 def _refusal(refused: Refused) -> http.HttpError:
