@@ -110,7 +110,7 @@ def _time(claims: Mapping[str, Any], claim: str) -> float | None:
     value = claims.get(claim)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or abs(value) > LAST:
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > LAST or not math.isfinite(value):
         raise BadTokenError(f"The token's {claim} must be a number of seconds since 1970")
     return float(value)
 
