@@ -10,9 +10,12 @@ from tests.core.scenes import crash, den, nothing_happened, own, shown
 from trio_chat.core.effects import Append, Discard, Failed, Keep
 from trio_chat.core.errors import ErrorCode
 from trio_chat.core.events import Ack, Deleted, Error, Posted, Reacted, ReadShown, RoomList, System, TypingShown
+from trio_chat.core.identity import Identity
 from trio_chat.core.messages import (
     Ban,
+    Block,
     Command,
+    Connect,
     Delete,
     Demote,
     Edit,
@@ -33,6 +36,7 @@ from trio_chat.core.messages import (
     SetTopic,
     Typing,
     Unban,
+    Unblock,
     Unmute,
 )
 from trio_chat.core.rights import MAX_RIGHTS
@@ -527,3 +531,29 @@ class TestKinds:
         assert cy.refused(Typing(room="den", id=1)).code == "forbidden"
         bob.done(Typing(room="den", id=1))
         assert cy.of(TypingShown)
+
+
+def test_of_a_proven_user_a_verdict_holds_under_any_name() -> None:
+    driver = Driver(auth="jwt", auth_key="key", messages_burst=1000)
+
+    def come(sub: str, name: str) -> Client:
+        client = driver.open()
+        client.send(Connect(token="t"), Identity(id=f"sub:{sub}", name=name))
+        return client
+
+    alice, bob = come("1", "alice"), come("2", "bob")
+    alice.send(Join(room="den"))
+    alice.done(Ban(room="den", user="bob", id=1))
+    alice.done(Block(user="bob", id=2))
+    bob.drop(1000)
+    again = come("2", "robert")
+    assert again.refused(Join(room="den", id=1)).code == "banned"
+    alice.done(Unban(room="den", user="robert", id=3))
+    alice.done(Unblock(user="robert", id=4))
+    again.done(Join(room="den", id=2))
+    alice.done(Ban(room="den", user="robert", id=5))
+    again.drop(1000)
+    come("2", "rob")
+    come("3", "robert")
+    alice.done(Unban(room="den", user="robert", id=6))  # as it was called
+    check_kept(driver)

@@ -88,7 +88,7 @@ def _lift(
 ) -> list[Effect]:
     """Take back a mute or a ban; who is not here any longer is known by the name that it was given under."""
     name = room_name(request.user)
-    right = None if name is None else named(room, TAKES[kind], name.key, now)
+    right = None if name is None else named(chat, room, TAKES[kind], name.key, now)
     if right is None:
         text = f"No user of this name is {TAKES[kind]} here"
         return [refuse(conn, request, ErrorCode.NO_SUCH_USER, text)]
@@ -213,7 +213,9 @@ def unblock(chat: Chat, session: Session, conn: ConnId, request: Unblock, now: N
         key = parse_name(request.user).key
     except ValueError:
         key = ""
-    found = [subject for subject, name in user.blocked.items() if parse_name(name).key == key]
+    called = chat.people.by_name.get(key)
+    subjects = (called.subject,) if called is not None and called.subject in user.blocked else ()
+    found = subjects or [subject for subject, name in user.blocked.items() if parse_name(name).key == key]
     for subject in found:
         del user.blocked[subject]
         discard_block(chat, user, subject)

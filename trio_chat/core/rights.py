@@ -56,8 +56,12 @@ def _is_over(right: RightRecord, now: Now) -> bool:
     return right.until is not None and right.until <= now.wall
 
 
-def named(room: Room, what: Right, key: str, now: Now) -> RightRecord | None:
-    """The right of somebody of that name (its key), who may be gone."""
+def named(chat: Chat, room: Room, what: Right, key: str, now: Now) -> RightRecord | None:
+    """The right of somebody of that name (its key): who has it now, or had it and may be gone."""
+    user = chat.people.by_name.get(key)
+    right = None if user is None else standing(room, what, user, now)
+    if right is not None:
+        return right
     found = (right for (kind, _), right in room.rights.items() if kind == what and right.name_key == key)
     return next((right for right in found if not _is_over(right, now)), None)
 
