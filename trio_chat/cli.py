@@ -98,7 +98,8 @@ def table(settings: Settings) -> str:
         value = getattr(getattr(settings.config, section), field.name)
         if name == "allowed_origins":  # its default depends on the environment: show what that comes to
             value = settings.config.admission.origins
-        rows.append((name, toml(value), source))
+        secret = name == "admin_token" and value
+        rows.append((f"# {name}" if secret else name, '"hidden"' if secret else toml(value), source))
     left = max(len(name) for name, _, _ in rows)
     middle = max(len(value) for _, value, _ in rows)
     return "\n".join(f"{name:{left}} = {value:{middle}}  # {source}" for name, value, source in rows)
