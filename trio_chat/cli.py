@@ -18,6 +18,7 @@ from cyclopts import App, CycloptsError, Group, Parameter, UnusedCliTokensError
 
 import trio_chat
 from trio_chat.bench.tool import bench
+from trio_chat.cli_admin import build_admin
 from trio_chat.cli_log import build_log
 from trio_chat.cli_token import token
 from trio_chat.config import OPTIONS, Config, ConfigError
@@ -59,6 +60,7 @@ def build() -> App:
     app.command(_with_options(check_config), name="check-config")
     app.command(print_schema, name="schema")
     app.command(build_log())
+    app.command(build_admin())
     app.command(bench)
     app.command(token)
     return app
@@ -98,7 +100,8 @@ def table(settings: Settings) -> str:
         value = getattr(getattr(settings.config, section), field.name)
         if name == "allowed_origins":  # its default depends on the environment: show what that comes to
             value = settings.config.admission.origins
-        rows.append((name, toml(value), source))
+        secret = name == "admin_token" and value
+        rows.append((f"# {name}" if secret else name, '"hidden"' if secret else toml(value), source))
     left = max(len(name) for name, _, _ in rows)
     middle = max(len(value) for _, value, _ in rows)
     return "\n".join(f"{name:{left}} = {value:{middle}}  # {source}" for name, value, source in rows)
@@ -147,7 +150,7 @@ def _command_line(argv: Sequence[str]) -> int:
         return code
     except UnusedCliTokensError as error:
         stray = error.unused_tokens[0] if error.unused_tokens else ""
-        commands = "serve, check-config, schema, log, bench, token"
+        commands = "serve, check-config, schema, log, admin, bench, token"
         return _fail(f"{stray!r}: no such command or argument. The command comes first: {commands}.")
     except CycloptsError as error:
         return _fail(repr(str(error))[1:-1])

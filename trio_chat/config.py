@@ -160,6 +160,7 @@ class Admission:
     trusted_addresses: tuple[Net, ...] = _networks("networks whose attempts and connections are not counted")
     allowed_addresses: tuple[Net, ...] = _networks("the only networks that are served; none: all are")
     denied_addresses: tuple[Net, ...] = _networks("networks that are never served, whatever else is said of them")
+    max_bans: int = whole(10_000, 1, 1_000_000, "bans by operators, of users and networks, that may be in force")
     max_connections: int = whole(20_000, 1, 1_000_000, "connections in all")
     max_connections_per_address: int = whole(1_000, 1, 1_000_000, "connections of one address (IPv6: of one /64)")
     sessions_per_user: int = whole(20, 1, 10_000, "live connections of one user with a token or an account")
@@ -213,6 +214,37 @@ class Auth:
     name_claim: str = _text("preferred_username", "claim of a token that has the name")
     admins: tuple[str, ...] = _words((), "admins of the server: the `sub` of tokens, or names of accounts")
     reserved_names: tuple[str, ...] = _words(RESERVED, "names that nobody may take but an admin with a token")
+
+
+def _secret(help: str) -> Any:
+    return _option(
+        "",
+        help,
+        "at least 16 printable characters of ASCII, without spaces",
+        lambda value: (
+            isinstance(value, str) and (not value or (len(value) >= 16 and all("!" <= one <= "~" for one in value)))
+        ),
+    )
+
+
+@attrs.frozen(kw_only=True)
+class Admin:
+    """The API for operators, on a port of its own."""
+
+    admin_port: int = whole(-1, -1, 65535, "TCP port of the admin API; 0 takes a free one, -1: there is none")
+    admin_host: str = _option(
+        "127.0.0.1",
+        "address or host name of the admin API, which has no TLS",
+        "an address or a host name",
+        lambda value: isinstance(value, str) and bool(value) and not any(c.isspace() for c in value),
+    )
+    admin_token: str = _secret("what operators prove themselves by; empty: see admin_token_file")
+    admin_token_file: str = _option(
+        "",
+        "file that holds the token, and is made if it is not there; empty: a token is made and shown at each start",
+        "a path",
+        lambda value: isinstance(value, str) and "\0" not in value,
+    )
 
 
 @attrs.frozen(kw_only=True)
@@ -289,6 +321,7 @@ class Config:
     listen: Listen = attrs.field(factory=Listen)
     admission: Admission = attrs.field(factory=Admission)
     auth: Auth = attrs.field(factory=Auth)
+    admin: Admin = attrs.field(factory=Admin)
     limits: Limits = attrs.field(factory=Limits)
     heartbeat: Heartbeat = attrs.field(factory=Heartbeat)
     history: History = attrs.field(factory=History)

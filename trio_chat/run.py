@@ -187,14 +187,19 @@ def _first(group: BaseExceptionGroup[Failure]) -> Failure:
 
 def cannot_listen(settings: Settings, error: OSError | UnicodeError) -> ConfigError:
     """The error of a start as a wrong value of `host` or `port`, whichever it is."""
-    listen = settings.config.listen
+    from trio_chat.server.app import AdminAddressError
+
+    part = "admin_" if isinstance(error, AdminAddressError) else ""
+    section = settings.config.admin if part else settings.config.listen
+    at_host, at_port = getattr(section, f"{part}host"), getattr(section, f"{part}port")
+    host, port = settings.typed(f"{part}host"), settings.typed(f"{part}port")
     number = error.errno if isinstance(error, OSError) and not isinstance(error, socket.gaierror) else None
     if number == errno.EADDRINUSE:
-        return ConfigError(settings.typed("port"), listen.port, f"a free port (already in use on {listen.host})")
+        return ConfigError(port, at_port, f"a free port (already in use on {at_host})")
     if number in (errno.EACCES, errno.EPERM):
-        must = f"a port that this user may open (permission denied on {listen.host})"
-        return ConfigError(settings.typed("port"), listen.port, must)
+        must = f"a port that this user may open (permission denied on {at_host})"
+        return ConfigError(port, at_port, must)
     if number == errno.EADDRNOTAVAIL:
-        return ConfigError(settings.typed("host"), listen.host, "an address of this machine")
+        return ConfigError(host, at_host, "an address of this machine")
     reason = getattr(error, "strerror", None) or "no valid host name"
-    return ConfigError(settings.typed("host"), listen.host, f"an address that can be listened on ({reason})")
+    return ConfigError(host, at_host, f"an address that can be listened on ({reason})")

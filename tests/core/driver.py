@@ -43,6 +43,7 @@ from trio_chat.core.errors import Close
 from trio_chat.core.events import Ack, Error, Event, Posted, System, Welcome
 from trio_chat.core.identity import Identity
 from trio_chat.core.messages import Command, Connect, Position, Resume
+from trio_chat.core.orders import Act, Answered, Look, Ordered, Result
 from trio_chat.core.records import Record, Restored, Span
 from trio_chat.core.state import ChatState
 from trio_chat.log.memory import MemoryLog
@@ -75,6 +76,8 @@ class Driver:
         self.probed: list[ConnId] = []
         self.banned: dict[str, float] = {}
         self.notes: list[Note] = []
+        self.answers: dict[int, Result] = {}
+        self._orders = 0
         self.held = False
         self.full: set[ConnId] = set()
         self.lifetime = -1
@@ -161,6 +164,12 @@ class Driver:
         """A command came; what its token or password proved."""
         self._tokens += 1
         return self.apply(Received(conn, command, f"token-{self._tokens}", identity=identity))
+
+    def order(self, order: Act | Look) -> Result:
+        """An operator asks for something, and the log answers at once."""
+        self._orders += 1
+        self.apply(Ordered(self._orders, "admin", order))
+        return self.answers[self._orders]
 
     def drop(
         self,
@@ -262,6 +271,8 @@ class Driver:
                 self.banned.pop(address, None)
                 if until is not None:
                     self.banned[address] = until
+            case Answered():
+                self.answers[effect.number] = effect.result
             case Note():
                 assert effect.text % effect.args
                 self.notes.append(effect)

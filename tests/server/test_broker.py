@@ -36,6 +36,7 @@ from trio_chat.core.messages import Connect, Message, Ping, Position, Resume
 from trio_chat.log.memory import MemoryLog
 from trio_chat.server import broker as module
 from trio_chat.server.broker import ADMISSIONS, ADMISSIONS_A_TURN, COMMANDS_A_TURN, INBOX, Broker
+from trio_chat.server.knocking import Knock
 from trio_chat.server.outbox import Frame, Outbox
 from trio_chat.server.transport import MESSAGES_AT_ONCE
 
@@ -106,7 +107,7 @@ class Desk:
     def peer(self, number: int, name: str | None = None) -> FakePeer:
         """Let a connection in; `name`: connect it, too."""
         peer = self.stranger(number)
-        knock = module.Knock(Admit(number, "192.0.2.1"), peer)
+        knock = Knock(Admit(number, "192.0.2.1"), peer)
         self.broker._knocks_in.send_nowait(knock)
         self.turn()
         assert isinstance(knock.verdict, Admitted)

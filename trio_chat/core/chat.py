@@ -9,6 +9,7 @@ import attrs
 
 from trio_chat.config import Admission, Auth, Heartbeat, History, Limits
 from trio_chat.core.bans import Gate
+from trio_chat.core.barring import Bans
 from trio_chat.core.effects import ConnId, Discard, Effect, Keep, Now, Reply
 from trio_chat.core.errors import ErrorCode
 from trio_chat.core.events import Ack, Error
@@ -17,10 +18,12 @@ from trio_chat.core.limits import Alarms, Deadlines
 from trio_chat.core.messages import Command, CommandId
 from trio_chat.core.names import Name, parse_name
 from trio_chat.core.naming import Reserved
+from trio_chat.core.orders import Ordered
 from trio_chat.core.rooms import Room, Rooms, talk_key
 from trio_chat.core.sessions import Asking, Connection, People, Session, User
 
 GENERAL = "general"
+AUDIT = "#server"  # the key of the room that operators' decisions are logged in, and the sender of what they publish
 DAY = 86_400.0  # seconds
 PROBE_SECONDS = 2.0  # for a live guest to show life, when another asks for the name (PROTOCOL, "Who is who")
 WARN_SECONDS = 60.0  # before a token expires; or, if less is left of it, half of that
@@ -58,6 +61,9 @@ class Chat:
         self.people = People(secrets.boot, secrets.ticket_key)
         self.rooms = Rooms(secrets.boot, limits.rooms_created_per_hour)
         self.general = self.rooms.create(parse_name(GENERAL))
+        self.audit = Room(AUDIT, AUDIT, 0, f"{secrets.boot}-0")  # among no other rooms: nobody can name it
+        self.bans = Bans(admission.max_bans)
+        self.orders: dict[int, Ordered] = {}  # that wait for the log
         self.conns: dict[ConnId, Connection] = {}
         self.askers: dict[str, dict[ConnId, Asking]] = {}  # who waits for a name that is held
         self.to_unqueue: list[Connection] = []  # welcomed after a probe, with commands that waited for it

@@ -14,12 +14,16 @@ from trio_chat.core.errors import Close, ErrorCode
 from trio_chat.core.events import Event
 from trio_chat.core.identity import Identity
 from trio_chat.core.messages import Command, CommandId
+from trio_chat.core.orders import Answered, Ordered
 from trio_chat.core.records import Record, Restored
 from trio_chat.core.values import frozen
 
 ConnId: TypeAlias = int
 Verdict: TypeAlias = Literal["kick", "mute", "unmute", "ban", "unban", "promote", "demote", "room"]
-EntryKind: TypeAlias = Literal["message", "private", "edit", "delete", "react", "topic", Verdict]
+Office: TypeAlias = Literal["announce", "publish", "drain"]  # of operators, in the audit
+EntryKind: TypeAlias = Literal["message", "private", "edit", "delete", "react", "topic", Verdict, Office]
+
+NOBODY: ConnId = 0  # asks for an operator: no connection does
 
 
 class Now(NamedTuple):
@@ -379,20 +383,9 @@ class Found:
 
 Request: TypeAlias = Append | Read | Search
 Answer: TypeAlias = Committed | Duplicate | KeyReused | Rejected | Stale | Failed | Page | Found
-Input: TypeAlias = Restored | Admit | Attempted | Received | Alive | Ending | Disconnected | Drain | Tick | Answer
-Effect: TypeAlias = (
-    Admitted
-    | Refused
-    | Reply
-    | Deliver
-    | Cut
-    | Probe
-    | Banned
-    | Note
-    | Append
-    | Read
-    | Search
-    | Forget
-    | Keep
-    | Discard
+Input: TypeAlias = (
+    Restored | Admit | Attempted | Received | Alive | Ending | Disconnected | Drain | Ordered | Tick | Answer
 )
+OnConnections: TypeAlias = Admitted | Refused | Reply | Deliver | Cut | Probe
+OnLog: TypeAlias = Append | Read | Search | Forget | Keep | Discard
+Effect: TypeAlias = OnConnections | OnLog | Banned | Answered | Note

@@ -139,10 +139,34 @@ class BlockRecord:
         return block_key(self.user, self.subject)
 
 
-Record: TypeAlias = RoomRecord | UserRecord | AccountRecord | MemberRecord | SessionRecord | RightRecord | BlockRecord
+@attrs.frozen(kw_only=True)
+class ServerBanRecord:
+    """Who may not come to this server until `until`, by an operator called `by`.
+
+    `key`: a user id, `name:` and a name's key, or `net:` and a network. `name`: as it was given.
+    """
+
+    kind: ClassVar[str] = "server_ban"
+    key: str
+    name: str
+    by: str
+    at: float  # seconds since 1970
+    until: float | None = None  # likewise
+    reason: str = ""
+
+    @property
+    def number(self) -> float:
+        """Its place: they are in the order in which they were given."""
+        return self.at
+
+
+Record: TypeAlias = (
+    RoomRecord | UserRecord | AccountRecord | MemberRecord | SessionRecord | RightRecord | BlockRecord | ServerBanRecord
+)
 RECORDS: tuple[type[Record], ...] = (
     *(RoomRecord, UserRecord, AccountRecord, MemberRecord),
     *(SessionRecord, RightRecord, BlockRecord),
+    ServerBanRecord,
 )
 
 

@@ -5,9 +5,10 @@ A record may be missing, for that process may have died between two of them: wha
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
-from trio_chat.core.chat import Chat
+from trio_chat.core.admin import restore_bans
+from trio_chat.core.chat import AUDIT, Chat
 from trio_chat.core.connecting import end_user
 from trio_chat.core.effects import Effect, Forget, Note, Now
 from trio_chat.core.errors import Close
@@ -23,6 +24,7 @@ from trio_chat.core.records import (
     Restored,
     RightRecord,
     RoomRecord,
+    ServerBanRecord,
     SessionRecord,
     Span,
     UserRecord,
@@ -31,7 +33,10 @@ from trio_chat.core.rooms import Room
 from trio_chat.core.sessions import UNKNOWN, Mark, Session, User
 from trio_chat.core.settings import Settings
 
-Kept = TypeVar("Kept", RoomRecord, UserRecord, MemberRecord, SessionRecord, RightRecord, BlockRecord)
+Numbered: TypeAlias = (
+    RoomRecord | UserRecord | MemberRecord | SessionRecord | RightRecord | BlockRecord | ServerBanRecord
+)
+Kept = TypeVar("Kept", bound=Numbered)
 
 
 def restore(chat: Chat, given: Restored, now: Now) -> list[Effect]:
@@ -42,6 +47,9 @@ def restore(chat: Chat, given: Restored, now: Now) -> list[Effect]:
         if isinstance(account, AccountRecord):
             _keep_or_drop(chat, account, taken=_account(chat, account))
     _general(chat, given)
+    _audit(chat, given)
+    for over in restore_bans(chat, _of(given, ServerBanRecord), now):
+        discard(chat, ServerBanRecord, over)
     for room in _of(given, RoomRecord):
         _keep_or_drop(chat, room, taken=room.key == chat.general.key or _room(chat, given, room))
     for member in _of(given, MemberRecord):
@@ -59,7 +67,9 @@ def restore(chat: Chat, given: Restored, now: Now) -> list[Effect]:
     for back in sorted(detached, key=lambda session: session.detached_at):
         chat.detached.set(back, _mono(back.detached_at, now))
     effects: list[Effect] = [
-        Forget(key, span.epoch) for key, span in given.spans.items() if not _is_of(chat.rooms.get(key), span)
+        Forget(key, span.epoch)
+        for key, span in given.spans.items()
+        if key != AUDIT and not _is_of(chat.rooms.get(key), span)
     ]
     effects += _settle(chat, now)
     if chat.people.by_id:
@@ -111,6 +121,13 @@ def _general(chat: Chat, given: Restored) -> None:
     _span(given, general)
     general.epoch = general.epoch or fresh
     keep_room(chat, general)
+
+
+def _audit(chat: Chat, given: Restored) -> None:
+    """What operators did is held on to, in the epoch that the log has it in."""
+    room, span = chat.audit, given.spans.get(AUDIT)
+    if span is not None:
+        room.epoch, room.first, room.last = span.epoch, span.first, span.last
 
 
 def _settings(record: RoomRecord) -> Settings:

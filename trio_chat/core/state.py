@@ -11,13 +11,16 @@ from functools import partial
 from typing import Any
 
 from trio_chat.config import Admission, Auth, Heartbeat, History, Limits
-from trio_chat.core import connecting, history, posting, proving, restoring, searching
+from trio_chat.core import admin, connecting, history, posting, proving, restoring, searching
+from trio_chat.core.barring import left
 from trio_chat.core.chat import Chat, Secrets, refuse
 from trio_chat.core.commands import HANDLERS, PROOFS
 from trio_chat.core.effects import (
+    NOBODY,
     Admit,
     Admitted,
     Alive,
+    Answer,
     Attempted,
     Committed,
     Deliver,
@@ -46,6 +49,7 @@ from trio_chat.core.events import System, timestamp
 from trio_chat.core.limits import TokenBucket, Window
 from trio_chat.core.membership import expire, tell_news
 from trio_chat.core.messages import Bad, Connect, Denied, Login, Register
+from trio_chat.core.orders import Ordered
 from trio_chat.core.records import Restored
 from trio_chat.core.sessions import Connection
 
@@ -93,13 +97,13 @@ class ChatState:
         chat = self.chat
         return {
             Received: self._received,
-            Committed: partial(posting.committed, chat),
+            Committed: partial(self._answered, partial(posting.committed, chat)),
             Duplicate: partial(posting.committed, chat),
             KeyReused: partial(posting.not_committed, chat),
             Rejected: partial(posting.not_committed, chat),
-            Stale: self._refused,
-            Failed: self._refused,
-            Page: partial(history.page, chat),
+            Stale: partial(self._answered, self._refused),
+            Failed: partial(self._answered, self._refused),
+            Page: partial(self._answered, partial(history.page, chat)),
             Found: partial(searching.found, chat),
             Admit: self._admit,
             Ending: self._ended,
@@ -108,6 +112,7 @@ class ChatState:
             Attempted: self._attempted,
             Tick: self._tick,
             Drain: self._drain,
+            Ordered: partial(admin.ordered, chat),
             Restored: self._restored,
         }
 
@@ -121,6 +126,11 @@ class ChatState:
             effects = [*self.chat.changes.values(), *effects]
             self.chat.changes.clear()
         return effects
+
+    def _answered(self, apply: Callable[[Any, Now], list[Effect]], given: Answer, now: Now) -> list[Effect]:
+        """The log answered; perhaps what was asked for an operator."""
+        effects = apply(given, now)
+        return effects + admin.answered(self.chat, given, now) if given.request.conn == NOBODY else effects
 
     def _refused(self, given: Stale | Failed, now: Now) -> list[Effect]:
         """The log cannot, or not any more."""
@@ -168,10 +178,18 @@ class ChatState:
         )
         return min((due for due in dues if due is not None), default=None)
 
+    def barred(self, address: str, now: Now) -> float:
+        """Seconds for which an operator keeps an address out; 0.0: nobody does."""
+        ban = self.chat.bans.of_address(address, now)
+        return 0.0 if ban is None else left(ban, now)
+
     def _admit(self, ask: Admit, now: Now) -> list[Effect]:
         chat = self.chat
         if self.draining:
             return [Refused(ask.conn, 503, "The server is going away", DRAIN_RETRY)]
+        barred = self.barred(ask.address, now)
+        if barred:
+            return [Refused(ask.conn, 403, "This address is banned", barred)]
         holder = chat.people.holder(ask.ticket)
         bucket_of = holder.bucket_of if holder else None
         effects = chat.gate.admit(ask, bucket_of, now.mono)
@@ -223,6 +241,9 @@ class ChatState:
                 return []
             code, close, wait = ErrorCode.RATE_LIMITED, Close.BAD_HANDSHAKE, 1 / self.chat.limits.messages_per_second
             return connecting.turn_away(self.chat, connection, command, code, close, retry_after=wait)
+        banned = admin.refuse_banned(self.chat, connection, given, now)
+        if banned:
+            return banned
         if isinstance(command, Connect | Register | Login):
             return proving.greet(self.chat, connection, given, now)
         if isinstance(command, Bad):

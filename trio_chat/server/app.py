@@ -4,7 +4,7 @@
      ├─ broker               owns all room, user and ban state
      ├─ log                  commits and reads, in threads of its own
      └─ connections          one nursery for
-         ├─ listener         one task per listening socket
+         ├─ listener         one task per listening socket, that of operators (`admin`) among them
          └─ connection       one task per peer (`doors`): HTTP, then (`connection`) a nursery of
              ├─ reader
              ├─ writer
@@ -17,6 +17,7 @@ tell the log what the last connections were sent, and close it.
 
 from __future__ import annotations
 
+import logging
 import secrets as chance
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -35,14 +36,20 @@ from trio_chat.core.state import ChatState
 from trio_chat.log import Log
 from trio_chat.log.memory import MemoryLog
 from trio_chat.log.sqlite import open_sqlite
+from trio_chat.server.admin import AdminDoor, token_of
 from trio_chat.server.broker import Broker
 from trio_chat.server.connection import GRACE
 from trio_chat.server.doors import Doors
 from trio_chat.server.listener import Listener
 from trio_chat.server.tls import Certificate
 
+log = logging.getLogger(__name__)
 Address: TypeAlias = tuple[str, int]
 BACKLOG = 4096  # connections that the kernel may hold for us; a storm after a deploy is no reason to refuse
+
+
+class AdminAddressError(OSError):
+    """The address of the admin API can't be listened on."""
 
 
 async def serve(
@@ -71,16 +78,19 @@ async def serve(
         task_status: is given the addresses that are listened on.
 
     Raises:
-        ConfigError: the certificate, its key or a file of keys cannot be used.
-        OSError: an address can't be listened on.
+        ConfigError: the certificate, its key, a file of keys or of the admin token cannot be used.
+        OSError: an address can't be listened on; of the admin API's, an `AdminAddressError`.
         LogError: the log can't be opened.
     """
     keys = load_keys(config.auth)
     boot = chance.token_hex(4) if secrets is None else secrets.boot
+    stop = trio.Event() if stop is None else stop
     certificate = certificate or Certificate.of(config.listen)
     if listeners is None:
         listeners = await trio.open_tcp_listeners(config.listen.port, host=config.listen.host, backlog=BACKLOG)
+    admin: Sequence[trio.abc.Listener[trio.abc.Stream]] = ()
     try:
+        admin, token = await _admin(config)
         async with _opened(config, entries, boot, wall) as log:
             broker = _broker(config, log, secrets or Secrets(boot=boot, ticket_key=_ticket_key(log)), wall)
             broker.restore()
@@ -90,12 +100,27 @@ async def serve(
                     core.start_soon(broker.run)
                     core.start_soon(log.run, broker.answered)
                     doors = Doors(config, broker, certificate, prover)
-                    await _accept(config, doors, broker, listeners, stop, task_status)
+                    door = AdminDoor(config.admin, token, broker, stop.set)
+                    await _accept(config, doors, broker, door, listeners, admin, stop, task_status)
                     core.cancel_scope.cancel()
             finally:
                 broker.settle()
     finally:
-        await _close(listeners)  # where it never came to accepting
+        await _close([*listeners, *admin])  # where it never came to accepting
+
+
+async def _admin(config: Config) -> tuple[Sequence[trio.abc.Listener[trio.abc.Stream]], str]:
+    """The listeners of the admin API, none where it has no port, and the token. Cancelled: there are none."""
+    if config.admin.admin_port < 0:
+        return (), ""
+    token, where = token_of(config.admin)
+    try:
+        listeners = await trio.open_tcp_listeners(config.admin.admin_port, host=config.admin.admin_host)
+    except OSError as error:
+        raise AdminAddressError(error.errno, error.strerror) from None
+    for host, port in map(_address, listeners):
+        log.info("admin API on http://%s:%d, token: %s", f"[{host}]" if ":" in host else host, port, where)
+    return listeners, token
 
 
 async def _close(listeners: Sequence[trio.abc.Listener[trio.abc.Stream]]) -> None:
@@ -146,8 +171,10 @@ async def _accept(
     config: Config,
     doors: Doors,
     broker: Broker,
+    door: AdminDoor,
     listeners: Sequence[trio.abc.Listener[trio.abc.Stream]],
-    stop: trio.Event | None,
+    admin: Sequence[trio.abc.Listener[trio.abc.Stream]],
+    stop: trio.Event,
     task_status: trio.TaskStatus[list[Address]],
 ) -> None:
     """Serve all who come until `stop`, then drain. Cancelled: the connections are closed, without a drain."""
@@ -155,12 +182,15 @@ async def _accept(
         listener = Listener(config, doors.serve)
         for one in listeners:
             connections.start_soon(listener.accept, one, connections)
+        operators = Listener(Config(), door.serve)  # lists of addresses, and TLS, are of the chat
+        for one in admin:
+            connections.start_soon(operators.accept, one, connections)
         task_status.started([_address(one) for one in listeners])
         try:
-            await (trio.Event() if stop is None else stop).wait()
+            await stop.wait()
             await _drain(broker, config.listen.drain_seconds)
         finally:
-            await _close(listeners)  # before the farewells: who comes now is refused, and need not wait for that
+            await _close([*listeners, *admin])  # before the farewells: who comes now is refused, and need not wait
         connections.cancel_scope.cancel()
 
 

@@ -15,11 +15,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import attrs
 import trio
 
 from trio_chat.config import Limits
 from trio_chat.core.effects import (
+    NOBODY,
     Admit,
     Admitted,
     Alive,
@@ -51,8 +51,11 @@ from trio_chat.core.effects import (
     Tick,
 )
 from trio_chat.core.errors import Close
+from trio_chat.core.orders import Answered
 from trio_chat.core.state import ChatState
 from trio_chat.log import Log
+from trio_chat.server.knocking import Knock
+from trio_chat.server.orders import Orders
 from trio_chat.server.outbox import Buffered
 from trio_chat.server.peers import Peer, Peers
 from trio_chat.server.reads import Reads
@@ -64,17 +67,6 @@ COMMANDS_A_TURN = 256  # about: few enough that what they deliver fits an outbox
 ADMISSIONS_A_TURN = 64  # so that a storm of connections leaves the chat its time
 HISTORY_RETRY = 1.0  # seconds after which somebody who asked for too many pages may ask again
 BUG_RETRY = 1.0  # seconds after which what failed by a bug may be tried again
-
-
-@attrs.define(eq=False)
-class Knock:
-    """A connection asks to come in, and waits until it is `answered`. `left`: it waits no longer."""
-
-    ask: Admit
-    peer: Peer
-    answered: trio.Event = attrs.field(factory=trio.Event)
-    verdict: Admitted | Refused | None = None
-    left: bool = False
 
 
 class Broker:
@@ -103,6 +95,7 @@ class Broker:
         self._no_tick_before = -math.inf
         self._reads = Reads(self.ring)
         self._bell = trio.Event()
+        self.orders = Orders(self._urge)
         self._gone = trio.Event()  # no connection is left
         self._performers: dict[type[Effect], Callable[[Any], None]] = {
             Admitted: self._answer,
@@ -115,6 +108,7 @@ class Broker:
             Cut: self._cut,
             Probe: self._probe,
             Banned: self._ban,
+            Answered: self.orders.answered,
             Keep: entries.keep,
             Discard: entries.keep,
             Forget: entries.forget,
@@ -144,7 +138,10 @@ class Broker:
 
     def attempted(self, address: str, *, trusted: bool) -> None:
         """A head never got whole."""
-        self._urgent.append(Attempted(address, trusted))
+        self._urge(Attempted(address, trusted))
+
+    def _urge(self, given: Input) -> None:
+        self._urgent.append(given)
         self.ring()
 
     def ended(self, gone: Ending | Disconnected) -> None:
@@ -164,8 +161,7 @@ class Broker:
 
     def drain(self, seconds: float) -> None:
         """Begin to go away."""
-        self._urgent.append(Drain(seconds))
-        self.ring()
+        self._urge(Drain(seconds))
 
     @property
     def trouble(self) -> str | None:
@@ -183,13 +179,13 @@ class Broker:
 
     def restore(self) -> None:
         """Take over what the log knew. A bug in that is raised: better no server than one that forgets."""
-        self._now = self._clock()
+        self._now = self.clock()
         for effect in self.state.apply(self._entries.restored, self._now):
             self._performers[type(effect)](effect)
 
     def settle(self) -> None:
         """Apply the ends of connections that came when the task was over, so that the log knows of them."""
-        self._now = self._clock()
+        self._now = self.clock()
         while self._ended:
             self._end(self._ended.popleft()[1])
 
@@ -215,12 +211,13 @@ class Broker:
                     scope.deadline = self._due
         self._next_turn()
 
-    def _clock(self) -> Now:
+    def clock(self) -> Now:
+        """The time."""
         return Now(trio.current_time(), self._wall())
 
     def _next_turn(self) -> None:
         self._bell = trio.Event()
-        if self._turn(self._clock()):
+        if self._turn(self.clock()):
             self.ring()  # there is more: let the others run, and go on
 
     def _turn(self, now: Now) -> bool:
@@ -277,7 +274,7 @@ class Broker:
         return True
 
     def _take_answer(self, answer: Answer) -> None:
-        if isinstance(answer.request, Read | Search):
+        if isinstance(answer.request, Read | Search) and answer.request.conn != NOBODY:
             self._reads.answered(answer.request)
         self._apply(answer)
 
@@ -350,8 +347,7 @@ class Broker:
             peer.probe(partial(self._alive, effect.conn))
 
     def _alive(self, conn: ConnId) -> None:
-        self._urgent.append(Alive(conn))
-        self.ring()
+        self._urge(Alive(conn))
 
     def _ban(self, effect: Banned) -> None:
         if effect.until is None:
@@ -382,6 +378,9 @@ class Broker:
 
     def _read(self, request: Read | Search) -> None:
         """Each answer waits until the outbox of its connection has room for it."""
+        if request.conn == NOBODY:  # no outbox must have room for it
+            self._submit(request)
+            return
         peer = self._peers.get(request.conn)
         if peer is not None and not self._reads.ask(request, peer.outbox):
             self._apply(Failed(request, HISTORY_RETRY))

@@ -171,6 +171,28 @@ class HttpConnection:
                     return True
         return False
 
+    async def body(self) -> bytes:
+        """The request's body. Cancelled: the connection can't be kept.
+
+        Raises:
+            HttpError: 400, 408 or 413.
+        """
+        parts: list[bytes] = []
+        with trio.move_on_after(WRITE_SECONDS):
+            while True:
+                self._fed = 0
+                try:
+                    event = await self._event()
+                except h11.RemoteProtocolError:
+                    raise HttpError(400, "The body is broken") from None
+                if isinstance(event, h11.Data):
+                    parts.append(bytes(event.data))
+                if sum(map(len, parts)) > MAX_BODY:
+                    raise HttpError(413, f"A body has at most {MAX_BODY} bytes")
+                if isinstance(event, h11.EndOfMessage | h11.ConnectionClosed) or event is h11.PAUSED:
+                    return b"".join(parts)
+        raise HttpError(408, "The body did not come in time")
+
     async def respond(self, status: int, body: bytes, *headers: tuple[str, str], keep: bool = False) -> bool:
         """Answer. Returns whether another request may follow. Cancelled: the peer may have a part of it."""
         http = self._http
