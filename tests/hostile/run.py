@@ -27,6 +27,7 @@ from .witness import Seen, Witness, newcomer
 
 NOBODY = Seen(0, 0.0, 0.0, 0.0, 0, [])
 LOOK = 0.3  # seconds between two looks at a process that is to come to rest
+QUIET = 0.8  # seconds without a line in the log: longer than sessions that were lost are kept
 FIRST = 300  # connections before the first attack: what is made once is made then
 
 
@@ -60,7 +61,7 @@ class Siege:
         Swarm(self.target.port).run(Dial(upgrade(), source, "fin") for source in sources)
         for n in range(3):
             newcomer(self.target.port, f"early {n}")
-        time.sleep(1.0)
+        time.sleep(0.7)
         one = self.target.vitals()
         time.sleep(1.0)
         two = self.target.vitals()
@@ -88,10 +89,11 @@ class Siege:
         return row
 
     def _once(self, attack: Attack) -> Row:
-        before, logged = self.target.vitals(), len(self.target.logged())
+        before, logged = self.target.vitals(), self.target.log_size
         self.target.forget_peak()
         faults: list[str] = []
-        outcome, seen, after = Outcome(0), NOBODY, before
+        outcome: Outcome | None = None
+        seen, after = NOBODY, before
         began = time.monotonic()
         try:
             done = attack.run(Scene(self.target, Random(f"{self._seed} {attack.name}"), self._short))
@@ -116,19 +118,22 @@ class Siege:
         else:
             faults.append(f"the server ended with {self.target.process.returncode}")
         log = self.target.logged(logged).decode(errors="replace")
-        faults += complaints(log, outcome.attempts, attack.bounds)
+        faults += complaints(log, None if outcome is None else outcome.attempts, attack.bounds)
+        outcome = outcome or Outcome(0)
         return Row(attack.name, self._setting, outcome, seconds, seen, before, after, len(log.splitlines()), faults)
 
     def _settle(self, before: Vitals, attack: Attack) -> tuple[Vitals, list[str]]:
         """Look until all is as it was, or the time is up: how it is then, and what is not as it was."""
         deadline = time.monotonic() + attack.bounds.settle
-        last = self.target.vitals()
+        last, size, quiet = self.target.vitals(), -1, 0.0
         while True:
             time.sleep(LOOK)
-            now = self.target.vitals()
+            now, logged = self.target.vitals(), self.target.log_size
+            if logged != size:
+                size, quiet = logged, now.at + QUIET
             share = (now.cpu - last.cpu) / (now.at - last.at) - self._calm
             left = traces(before, now, share, attack.bounds)
-            if not left or time.monotonic() > deadline:
+            if (not left and now.at >= quiet) or now.at > deadline:
                 return now, left
             last = now
 

@@ -33,14 +33,15 @@ SETTINGS: dict[str, dict[str, str]] = {
         "outbox-frames": "400",
         "outbox-bytes": "65536",
         "max-buffered-bytes": str(4 << 20),
+        "message-timeout": "2",
         "log": "sqlite:{directory}/chat.db",
     },
 }
 # What is over is forgotten soon, as nobody waits ten minutes for it; and the bystander may say a little more.
 ALWAYS = {
     "connect-timeout": "2",
-    "message-timeout": "3",
-    "resume-window": "2",
+    "message-timeout": "6",
+    "resume-window": "0.5",
     "dedupe-window": "20",
     "messages-per-second": "50",
     "messages-burst": "100",
@@ -108,6 +109,11 @@ class Target:
         with self._log.open("rb") as file:
             file.seek(since)
             return file.read()
+
+    @property
+    def log_size(self) -> int:
+        """Bytes that it logged."""
+        return self._log.stat().st_size
 
     def stop(self) -> int:
         """Stop it by a signal, or kill it; its exit code."""

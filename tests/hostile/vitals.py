@@ -99,12 +99,12 @@ def excess(before: Vitals, after: Vitals, bounds: Bounds) -> list[str]:
     return [f"memory: {peak:.0f} MiB more at its peak, of at most {bounds.peak:g}"] if peak > bounds.peak else []
 
 
-def complaints(log: str, attempts: int, bounds: Bounds) -> list[str]:
-    """What is wrong with what was logged during an attack."""
+def complaints(log: str, attempts: int | None, bounds: Bounds) -> list[str]:
+    """What is wrong with what was logged during an attack; without `attempts`, nobody knows how many lines are due."""
     lines = log.splitlines()
     found = [f"logged: {log[max(0, log.find(words) - 200) :][:2000]}" for words in WRONG if words in log][:1]
-    most = int(bounds.lines * attempts) + bounds.more_lines
-    if len(lines) > most:
+    most = int(bounds.lines * (attempts or 0)) + bounds.more_lines
+    if attempts is not None and len(lines) > most:
         found.append(f"log: {len(lines)} lines for {attempts} attempts, of at most {most}; the last: {lines[-1]}")
     longest = max(lines, key=len, default="")
     if len(longest) > bounds.line_chars and not found:

@@ -9,6 +9,8 @@ from ..scene import Scene, attack
 from ..swarm import OPEN, Dial, Swarm
 from ..wire import Broken, upgrade
 
+CONTEXT = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
 
 def expect(dials: list[Dial], *statuses: int) -> None:
     """Every answer is one of `statuses` or none at all (0), and nobody is left open.
@@ -53,7 +55,7 @@ def random_frames(scene: Scene) -> int:
 def hello(name: str = "chat.example.org") -> bytes:
     """A true ClientHello (RFC 8446 section 4.1.2)."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client = ssl.create_default_context().wrap_bio(incoming, outgoing, server_hostname=name)
+    client = CONTEXT.wrap_bio(incoming, outgoing, server_hostname=name)
     try:
         client.do_handshake()
     except ssl.SSLWantReadError:
