@@ -109,7 +109,7 @@ def one_name(scene: Scene) -> int:
     return count
 
 
-@attack("attempts of one address", setting="guarded", bounds=Bounds(lines=0.01))
+@attack("attempts of one address", setting="guarded", bounds=Bounds(lines=0.01, more_lines=40))
 def attempts(scene: Scene) -> int:
     """5,000 upgrades from one address: some are let in, then 429 and 403, and nobody else is kept out."""
     done = Swarm(scene.port).run(Dial(upgrade(), "127.0.0.5", "") for _ in range(scene.count(5000, 1000)))

@@ -64,7 +64,7 @@ def slow_reading(scene: Scene) -> int:
 
 @attack("pipelined requests")
 def pipelined(scene: Scene) -> int:
-    """100 clients with 5,000 requests in one breath: all are answered in order, and nobody waits for all of them."""
+    """100 clients with 1,000 requests in one breath: all are answered in order, and nobody waits for all of them."""
     clients, each = scene.count(100, 50), scene.count(1000, 200)
     done = Swarm(scene.port, at_once=clients, patience=120).run(
         Dial(HEALTH * (each - 1) + LAST) for _ in range(clients)
@@ -137,7 +137,7 @@ FORGED = (
 )
 
 
-@attack("forged X-Forwarded-For", setting="guarded", bounds=Bounds(lines=0.05))
+@attack("forged X-Forwarded-For", setting="guarded", bounds=Bounds(lines=0.1))
 def forged_forwarded(scene: Scene) -> int:
     """Upgrades from one address that claim to be others, or come from the proxy: it is that address that is banned."""
     count = scene.count(2000, 500)
