@@ -9,7 +9,7 @@ from .vitals import MIB, Vitals
 from .witness import Seen
 
 HEAD = (
-    "| attack | server | attempts | s | bystander's pings: p99, max (ms) | memory after, at peak (MiB) "
+    "| attack | server | attempts | s | bystander's pings: p99, max (ms) | MiB more: held, with what malloc keeps, at peak "
     "| descriptors | log lines | verdict |\n| --- | --- | --: | --: | --: | --: | --: | --: | --- |"
 )
 
@@ -59,14 +59,14 @@ def table(rows: list[Row]) -> str:
 
 def _line(row: Row) -> str:
     before, after = row.before.descriptors.total(), row.after.descriptors.total()
-    peak = (row.after.peak - row.before.rss) / MIB
+    kept, peak = ((size - row.before.rss) / MIB for size in (row.after.kept or row.after.rss, row.after.peak))
     cells = (
         row.name,
         row.setting,
         f"{row.outcome.attempts:,}",
         f"{row.seconds:.1f}",
         f"{row.seen.p99 * 1000:.0f}, {row.seen.slowest * 1000:.0f}",
-        f"{row.memory:+.1f}, {max(0.0, peak):.1f}",
+        f"{row.memory:+.1f}, {kept:+.1f}, {peak:+.1f}",
         f"{after - before:+d}" if after != before else "±0",
         f"{row.lines}",
         row.verdict.replace("|", "\\|"),
@@ -79,5 +79,7 @@ def summary(rows: list[Row], seed: int, seconds: float, short: bool) -> str:
     broken = [row for row in rows if row.faults]
     attempts = sum(row.outcome.attempts for row in rows)
     mode = "short" if short else "long"
-    told = f"{len(rows)} attacks, {attempts:,} attempts, {seconds:.0f} s, {mode} mode, seed {seed}; broken: {len(broken)}"
+    told = (
+        f"{len(rows)} attacks, {attempts:,} attempts, {seconds:.0f} s, {mode} mode, seed {seed}; broken: {len(broken)}"
+    )
     return "\n".join([told, *(f"- {row.name}: {fault}" for row in broken for fault in row.faults)])

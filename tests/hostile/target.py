@@ -15,6 +15,8 @@ from tests.e2e.process import ADDRESS, OURS, ROOT, START_SECONDS
 from .vitals import Vitals, forget_peak, vitals
 
 STOP_SECONDS = 10.0
+TRIM_SECONDS = 0.1  # within which a server that has nothing else to do gives memory back
+PROGRAM = ("tests.hostile.server",)
 SETTINGS: dict[str, dict[str, str]] = {
     # Whoever attacks is not counted: every attempt comes through to what is behind admission.
     "open": {"trusted-addresses": "127.0.0.0/8", "log": "sqlite:{directory}/chat.db"},
@@ -59,13 +61,13 @@ class Target:
     Args:
         directory: for its log, and for what it logs.
         setting: one of `SETTINGS`.
-        program: what is run instead of the server, with its flags.
+        program: what is run, before its flags; it knows SIGUSR1, as `tests.hostile.server` does.
 
     Raises:
         TargetError: it does not listen within seconds.
     """
 
-    def __init__(self, directory: Path, setting: str = "open", program: tuple[str, ...] = ("trio_chat",)) -> None:
+    def __init__(self, directory: Path, setting: str = "open", program: tuple[str, ...] = PROGRAM) -> None:
         flags = [word for pair in (ALWAYS | SETTINGS[setting]).items() for word in (f"--{pair[0]}", pair[1])]
         variables = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
         self.setting = setting
@@ -99,6 +101,11 @@ class Target:
     def vitals(self) -> Vitals:
         """How it is. Raises OSError where it is gone."""
         return vitals(self.pid)
+
+    def trim(self) -> None:
+        """Let it give back what memory it does not use; within a moment it has."""
+        self.process.send_signal(signal.SIGUSR1)
+        time.sleep(TRIM_SECONDS)
 
     def forget_peak(self) -> None:
         """From now on its peak of memory is counted anew."""

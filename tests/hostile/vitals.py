@@ -17,7 +17,10 @@ CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f\u0085\u2028\u2029]")  # one of th
 
 @attrs.frozen
 class Vitals:
-    """A process at a moment: CPU in seconds, `rss` and `peak` in bytes, descriptors by what they are."""
+    """A process at a moment: CPU in seconds, memory in bytes, descriptors by what they are.
+
+    `kept`: what `rss` was before the allocator gave back what it did not use.
+    """
 
     at: float
     cpu: float
@@ -25,6 +28,7 @@ class Vitals:
     peak: int
     threads: int
     descriptors: Counter[str]
+    kept: int = 0
 
 
 @attrs.frozen(kw_only=True)

@@ -31,8 +31,7 @@ def random_bytes(scene: Scene) -> int:
     rng = scene.rng
     leaves = ("fin", "rst", "", "")
     dials = (
-        Dial(rng.randbytes(rng.randrange(1, 3000)), leave=rng.choice(leaves))
-        for _ in range(scene.count(10_000, 1000))
+        Dial(rng.randbytes(rng.randrange(1, 3000)), leave=rng.choice(leaves)) for _ in range(scene.count(10_000, 1000))
     )
     done = Swarm(scene.port, at_once=1000).run(dials)
     expect(done, 400, 408, 431)

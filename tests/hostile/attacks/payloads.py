@@ -139,9 +139,17 @@ def hidden_elsewhere(scene: Scene) -> int:
 @attack("log lines by origin", setting="guarded", bounds=Bounds(lines=1.1))
 def log_lines_by_origin(scene: Scene) -> int:
     """Origins with line breaks, of 15 KB, or in other scripts, which are logged as they are refused: short, and quoted."""
-    origins = ("https://evil.example/" + "a" * 15_000, "https://\x85\xa0\xadevil", "https://evil\t\x80", "null", "é" * 99)
+    origins = (
+        "https://evil.example/" + "a" * 15_000,
+        "https://\x85\xa0\xadevil",
+        "https://evil\t\x80",
+        "null",
+        "é" * 99,
+    )
     dials = [
-        Dial(upgrade("", f"Origin: {origin}"), f"127.0.2.{n}") for n in range(scene.count(200, 40)) for origin in origins
+        Dial(upgrade("", f"Origin: {origin}"), f"127.0.2.{n}")
+        for n in range(scene.count(200, 40))
+        for origin in origins
     ]
     for one in Swarm(scene.port).run(dials):
         if one.status not in (400, 403, 429):

@@ -44,9 +44,7 @@ def half_closed(scene: Scene) -> int:
 def resets(scene: Scene) -> int:
     """Connections that are reset at every byte of a greeting, and in the middle of what they are sent."""
     whole = HELLO + POST[:200]
-    dials = [
-        Dial(whole[: scene.rng.randrange(len(whole))], leave="rst") for _ in range(scene.count(5000, 600))
-    ]
+    dials = [Dial(whole[: scene.rng.randrange(len(whole))], leave="rst") for _ in range(scene.count(5000, 600))]
     done = len(Swarm(scene.port, at_once=100).run(dials))
     for n in range(scene.count(200, 20)):  # while megabytes are on their way to it
         sock = dial(scene.port)
