@@ -53,7 +53,7 @@ def deep_json(scene: Scene) -> int:
 ESCAPES = ("\\u0000", "\\u0041", "\\ud83d\\ude00", "\\ud800", "\\udc00\\ud800", "\\\\", '\\"', "\\/", "\\n", "\\u202e")
 
 
-@attack("a megabyte of escapes", bounds=Bounds(lines=LOGGED, memory=48))
+@attack("a megabyte of escapes", bounds=Bounds(lines=LOGGED))
 def escapes(scene: Scene) -> int:
     """Messages of 1 MiB that are escapes wholly, each kind: each has its answer, and what is delivered is no larger."""
     count = 0
