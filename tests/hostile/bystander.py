@@ -1,8 +1,8 @@
 """Somebody who just uses the chat, in a process of its own: `python -m tests.hostile.bystander PORT NAME SOURCE`.
 
-It pings at times fixed in advance, and a ping's latency counts from its time. Now and then it posts to a room of its own
-and holds what comes back against what it sent. For each line on stdin it waits until all is answered, and prints what it
-saw since the last one, as JSON.
+It pings at times fixed in advance, and a ping's latency counts from its time. Now and then it posts to a room of its
+own and holds what comes back against what it sent. For each line on stdin it waits until all is answered, and prints
+what it saw since the last one, as JSON.
 """
 
 from __future__ import annotations

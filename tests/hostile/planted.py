@@ -64,6 +64,13 @@ def rave() -> None:
         traceback.print_exc()
 
 
+def die() -> None:
+    """After the warming up, in the middle of an attack."""
+    KEPT.append(None)
+    if len(KEPT) > 400:
+        os._exit(7)
+
+
 FAULTS: dict[str, Callable[[], None]] = {
     "none": lambda: None,
     "descriptors": lambda: at_each_head(lambda: KEPT.append(socket.socket())),
@@ -74,7 +81,7 @@ FAULTS: dict[str, Callable[[], None]] = {
     "long line": lambda: at_each_head(lambda: print("a" * 1000, file=sys.stderr)),
     "control": lambda: at_each_head(lambda: print("\x1b[2J", file=sys.stderr)),
     "busy": lambda: at_each_head(spin),
-    "death": lambda: at_each_head(lambda: KEPT.append(0) or (len(KEPT) > 400 and os._exit(7))),
+    "death": lambda: at_each_head(die),
     "lost": lambda: at_each_post(lambda seq: seq % 5 != 0),
 }
 

@@ -9,7 +9,7 @@ from .vitals import MIB, Vitals
 from .witness import Seen
 
 HEAD = (
-    "| attack | server | attempts | s | bystander's pings: p99, max (ms) | MiB more: held, with what malloc keeps, at peak "
+    "| attack | server | attempts | s | bystander's pings: p99, max (ms) | MiB more: held, kept by malloc, at peak "
     "| descriptors | log lines | verdict |\n| --- | --- | --: | --: | --: | --: | --: | --: | --- |"
 )
 

@@ -1,4 +1,4 @@
-"""The real server, in a process that gives back on SIGUSR1 what memory it does not use: `python -m tests.hostile.server`.
+"""The real server, which gives back on SIGUSR1 what memory it does not use: `python -m tests.hostile.server`.
 
 An allocator keeps what was freed, up to hundreds of MiB where large blocks lie between small ones; nothing is lost by
 that, but a leak could hide behind it. With it given back (malloc_trim(3)), RSS is what is held. Garbage is not

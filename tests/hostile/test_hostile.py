@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import attrs
 import pytest
@@ -87,7 +88,7 @@ def test_what_an_attack_finds_is_a_fault() -> None:
         ({"threads": 7}, "threads: 7, and 2 before"),
     ],
 )
-def test_traces(change: dict[str, object], told: str | None) -> None:
+def test_traces(change: dict[str, Any], told: str | None) -> None:
     found = traces(CALM, attrs.evolve(CALM, **change), 0.0, Bounds())
 
     assert (len(found) == 1 and told in found[0]) if told else found == []

@@ -106,12 +106,13 @@ def excess(before: Vitals, after: Vitals, bounds: Bounds) -> list[str]:
 def complaints(log: str, attempts: int | None, bounds: Bounds) -> list[str]:
     """What is wrong with what was logged during an attack; without `attempts`, nobody knows how many lines are due."""
     lines = log.splitlines()
-    found = [f"logged: {log[max(0, log.find(words) - 200) :][:2000]}" for words in WRONG if words in log][:1]
+    wrong = [f"logged: {log[max(0, log.find(words) - 200) :][:2000]}" for words in WRONG if words in log][:1]
+    found = list(wrong)
     most = int(bounds.lines * (attempts or 0)) + bounds.more_lines
     if attempts is not None and len(lines) > most:
         found.append(f"log: {len(lines)} lines for {attempts} attempts, of at most {most}; the last: {lines[-1]}")
     longest = max(lines, key=len, default="")
-    if len(longest) > bounds.line_chars and not found:
+    if len(longest) > bounds.line_chars and not wrong:
         found.append(f"log: a line of {len(longest)} characters: {longest[:200]}…")
     if CONTROL.search(log):
         found.append("log: a control character that a client sent")

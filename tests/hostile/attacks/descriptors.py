@@ -40,7 +40,7 @@ def run_out(scene: Scene) -> Outcome:
             statuses = Counter(one.status for one in done)
             if set(statuses) != {101, 503}:
                 raise Broken(f"with {SPARE} descriptors left, they were answered {dict(statuses)}")
-            if not SPARE // 2 <= statuses[101]:
+            if not statuses[101] >= SPARE // 2:
                 raise Broken(f"with {SPARE} descriptors left, only {statuses[101]} were let in")
             _inside(insider)
         used = scene.target.vitals().descriptors.total()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 from tests.benchmarks.framing import CLOSE
 
@@ -23,7 +24,7 @@ DONE = frame(CLOSE, (1000).to_bytes(2, "big"))
 @attack("command flood", bounds=Bounds(lines=LOGGED))
 def command_flood(scene: Scene) -> int:
     """Clients that send 2,000 commands at once: each is answered once until 4005, and most are `rate_limited`."""
-    kinds = itertools.cycle(
+    kinds: Iterator[dict[str, Any]] = itertools.cycle(
         [
             {"type": "ping"},
             {"type": "message", "room": "flooded", "content": "x" * 300},
@@ -54,8 +55,7 @@ def command_flood(scene: Scene) -> int:
 
 @attack("joins and leaves", bounds=Bounds(lines=2, memory=32))
 def joins_and_leaves(scene: Scene) -> int:
-    """Clients that join and leave, within their rate, rooms that they make and one that all share: bounded, and told
-    in few frames."""
+    """Clients that join and leave rooms of their own, and one that all share: told to others in few frames."""
     count, rounds = scene.count(100, 30), scene.count(20, 5)
     raws = [Raw(scene.port, f"stormer {n}") for n in range(count)]
     heard = 0
@@ -82,7 +82,7 @@ def joins_and_leaves(scene: Scene) -> int:
 
 @attack("connect churn", bounds=Bounds(lines=LOGGED, memory=48))
 def connect_churn(scene: Scene) -> int:
-    """20,000 who come and go at once, all of them by an upgrade, two of three by a `connect` too, in every way of going."""
+    """20,000 who come and go at once, two of three after a `connect`, in every way of going."""
 
     def dials() -> Iterator[Dial]:
         for n in range(scene.count(20_000, 1000)):

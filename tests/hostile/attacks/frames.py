@@ -110,7 +110,7 @@ def closes(scene: Scene, sends: Iterator[tuple[str, bytes, tuple[int, ...]]], na
 
 @attack("huge declared lengths", bounds=Bounds(lines=LOGGED, peak=32))
 def huge_lengths(scene: Scene) -> int:
-    """Frames that claim up to 2^64 - 1 bytes, and send some of them: 1009 or 1002, and nothing is set aside for them."""
+    """Frames that claim up to 2^64 - 1 bytes, and send some of them: 1009 or 1002, with nothing set aside."""
 
     def sends() -> Iterator[tuple[str, bytes, tuple[int, ...]]]:
         for _ in range(scene.count(20, 2)):

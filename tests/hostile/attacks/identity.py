@@ -72,7 +72,7 @@ def _is_nobody(event: dict[str, object], forged: str, true: str) -> None:
 
 @attack("forged tickets", setting="guarded", bounds=Bounds(lines=0.1, more_lines=50))
 def forged_tickets(scene: Scene) -> int:
-    """Tickets that are a character off, random or cut, from an address that is banned: 403 or 429; the true one passes."""
+    """Tickets a character off, random or cut, from an address that is banned: 403 or 429; the true one passes."""
     source = "127.0.0.8"
     with Raw(scene.port, "ticket holder", source=source) as holder:
         true = holder.welcome["ticket"]
@@ -94,8 +94,7 @@ def forged_tickets(scene: Scene) -> int:
 
 @attack("keys used again", bounds=Bounds(lines=LOGGED))
 def keys_again(scene: Scene) -> int:
-    """A message that is sent again and again with its key, over resumed connections too, and others with that key: it is
-    in the log once."""
+    """A message sent again and again with its key, over a resumed connection too: it is in the log once."""
     count = 0
     for n in range(scene.count(50, 3)):
         name, room = f"repeater {n}", f"repeated {n}"

@@ -18,7 +18,7 @@ LAST = b"GET /healthz HTTP/1.1\r\nHost: chat.example.org\r\nConnection: close\r\
 
 @attack("answers that nobody reads")
 def unread_answers(scene: Scene) -> int:
-    """200 clients that ask for pages without end and read none: given up within seconds, none costs another a moment."""
+    """200 clients that ask for pages without end and read none: given up within seconds, at nobody's cost."""
     count = scene.count(200, 50)
     socks = [dial(scene.port, receive_buffer=4096) for _ in range(count)]
     asked = 0
@@ -103,7 +103,7 @@ FOREIGN = (
 
 @attack("forged origins and hosts", setting="guarded", bounds=Bounds(lines=1.1))
 def forged_origins(scene: Scene) -> int:
-    """Origins that look like the one that is allowed, twice, with another Host: 403 or 400, and the true one comes in."""
+    """Origins that look like the allowed one, twice, with another Host: 403 or 400; the true one comes in."""
     dials = []
     for n in range(scene.count(20, 3)):
         for at, origin in enumerate(FOREIGN):

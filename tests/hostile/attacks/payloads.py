@@ -138,7 +138,7 @@ def hidden_elsewhere(scene: Scene) -> int:
 
 @attack("log lines by origin", setting="guarded", bounds=Bounds(lines=1.1))
 def log_lines_by_origin(scene: Scene) -> int:
-    """Origins with line breaks, of 15 KB, or in other scripts, which are logged as they are refused: short, and quoted."""
+    """Origins of 15 KB, or in other scripts, which are logged as they are refused: short, and quoted."""
     origins = (
         "https://evil.example/" + "a" * 15_000,
         "https://\x85\xa0\xadevil",

@@ -16,8 +16,17 @@ POST = text(type="message", room="halves", content="h" * 5000)
 
 @attack("half-closed sockets", bounds=Bounds(lines=LOGGED))
 def half_closed(scene: Scene) -> int:
-    """Sockets that are shut down for sending at every stage, and then wait: the server closes them, and keeps nothing."""
-    stages = (b"", b"GET", HELLO[:100], upgrade(), HELLO[:-5], HELLO, HELLO + POST[:-1], HELLO + POST)
+    """Sockets that are shut down for sending at every stage, and wait: the server closes them, and keeps nothing."""
+    stages: tuple[bytes, ...] = (
+        b"",
+        b"GET",
+        HELLO[:100],
+        upgrade(),
+        HELLO[:-5],
+        HELLO,
+        HELLO + POST[:-1],
+        HELLO + POST,
+    )
     stages += (b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n")
     times = scene.count(50, 10)
     for stage in stages:
