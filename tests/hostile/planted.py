@@ -45,10 +45,10 @@ def at_each_post(keep: Callable[[int], bool]) -> None:
 
 
 def spin() -> None:
-    """Be busy for ever, beside everything else."""
-    if not KEPT:
-        KEPT.append(threading.Thread(target=_busy, daemon=True))
-        KEPT[0].start()
+    """After the warming up: be busy for ever, beside everything else."""
+    KEPT.append(None)
+    if len(KEPT) == 400:
+        threading.Thread(target=_busy, daemon=True).start()
 
 
 def _busy() -> None:

@@ -175,6 +175,8 @@ async def test_the_end_of_a_connection_keeps_nothing_of_its_messages(autojump_cl
             peer = await server.join("alice")
             await peer.say("message", content="x" * 100_000)
             await peer.send(close(1000))
+            while (await peer.frame())[0] != CLOSE:
+                pass
             await peer.ended()
             await peer.drop()
             await server.empty()
