@@ -27,8 +27,8 @@ from .wire import Broken, upgrade
 from .witness import Seen, Witness, newcomer
 
 NOBODY = Seen(0, 0.0, 0.0, 0.0, 0, [])
-LOOK = 0.3  # seconds between two looks at a process that is to come to rest
-QUIET = 0.8  # seconds without a line in the log: longer than sessions that were lost are kept
+LOOK = 0.2  # seconds between two looks at a process that is to come to rest
+QUIET = 0.65  # seconds without a line in the log: longer than sessions that were lost are kept
 FIRST = 300  # connections before the first attack: what is made once is made then
 
 
@@ -62,9 +62,9 @@ class Siege:
         Swarm(self.target.port).run(Dial(upgrade(), source, "fin") for source in sources)
         for n in range(3):
             newcomer(self.target.port, f"early {n}")
-        time.sleep(0.7)
+        time.sleep(0.5)
         one = self.target.vitals()
-        time.sleep(1.0)
+        time.sleep(0.7)
         two = self.target.vitals()
         self._calm = (two.cpu - one.cpu) / (two.at - one.at)
         self.first = two

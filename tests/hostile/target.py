@@ -26,6 +26,7 @@ SETTINGS: dict[str, dict[str, str]] = {
         "allowed-origins": "https://chat.example.org",
         "trusted-proxies": "127.0.0.7/32",
         "ban-seconds": "4",
+        "message-timeout": "2",
         "log": "memory",
     },
     # Buffers as small as they can be, and little for all together.

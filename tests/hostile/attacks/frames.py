@@ -126,11 +126,11 @@ def huge_lengths(scene: Scene) -> int:
     return closes(scene, sends(), "giant")
 
 
-@attack("lengths that are kept waiting", bounds=Bounds(lines=LOGGED, memory=32, peak=200), setting="open")
+@attack("lengths that are kept waiting", bounds=Bounds(lines=LOGGED, memory=32, peak=200), setting="guarded")
 def kept_waiting(scene: Scene) -> int:
     """Frames of 1 MiB that stay a byte short, from many at once: held within the bound for all, then closed."""
     data = frame(TEXT, b"x" * 1_000_000, length=1_000_001)
-    raws = [Raw(scene.port, f"short of a byte {n}") for n in range(scene.count(100, 20))]
+    raws = [Raw(scene.port, f"short of a byte {n}", source=f"127.0.4.{n + 1}") for n in range(scene.count(100, 20))]
     try:
         for raw in raws:
             raw.push(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 from tests.benchmarks.framing import TEXT
@@ -13,6 +14,7 @@ from ..wire import Broken, dial, frame, upgrade
 from .noise import expect
 
 HOST = b"Host: chat.example.org\r\n"
+ANSWER = re.compile(rb"^HTTP/1\.1 \d{3} ", re.MULTILINE)
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: chat.example.org\r\n\r\n"
 PATIENCE = 4.0  # seconds for the server to give up, as it is told to do after two
 
@@ -24,7 +26,7 @@ def slow_heads(scene: Scene) -> int:
     socks = [dial(scene.port) for _ in range(count)]
     try:
         began = time.monotonic()
-        for at in range(4):
+        for at in range(3):
             for sock in socks:
                 try:
                     sock.sendall(upgrade()[at : at + 1])
@@ -142,7 +144,7 @@ def request_smuggling(scene: Scene) -> int:
     done = Swarm(scene.port, at_once=200).run(Dial(one) for _ in range(times) for one in shapes)
     for one in done:
         name = shapes[one.data]
-        if one.received.count(b"HTTP/1.1 ") > 1:
+        if len(ANSWER.findall(one.received)) > 1:
             raise Broken(f"{name}: there were two answers: {one.received[:2000]!r}")
         if one.end == OPEN:
             raise Broken(f"{name}: it was kept open: {one.received[:200]!r}")

@@ -76,7 +76,7 @@ def forged_tickets(scene: Scene) -> int:
     source = "127.0.0.8"
     with Raw(scene.port, "ticket holder", source=source) as holder:
         true = holder.welcome["ticket"]
-        Swarm(scene.port).run(Dial(upgrade(), source, "") for _ in range(60))
+        Swarm(scene.port, patience=0.5).run(Dial(upgrade(), source, "") for _ in range(60))
         dials = [
             Dial(upgrade(f"?ticket={quote(forged)}"), source)
             for forged in forgeries(true, scene.rng)
