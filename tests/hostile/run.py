@@ -28,7 +28,7 @@ from .witness import Seen, Witness, newcomer
 
 NOBODY = Seen(0, 0.0, 0.0, 0.0, 0, [])
 LOOK = 0.2  # seconds between two looks at a process that is to come to rest
-QUIET = 0.65  # seconds without a line in the log: longer than sessions that were lost are kept
+QUIET = 0.4  # seconds without a line in the log: longer than sessions that were lost are kept
 FIRST = 300  # connections before the first attack: what is made once is made then
 
 
@@ -127,7 +127,8 @@ class Siege:
     def _settle(self, before: Vitals, attack: Attack) -> tuple[Vitals, list[str]]:
         """Look until all is as it was, or the time is up: how it is then, and what is not as it was."""
         deadline = time.monotonic() + attack.bounds.settle
-        last, size, quiet = self.target.vitals(), -1, 0.0
+        last, size = self.target.vitals(), self.target.log_size
+        quiet = last.at + QUIET
         while True:
             time.sleep(LOOK)
             now, logged = self.target.vitals(), self.target.log_size

@@ -44,7 +44,7 @@ SETTINGS: dict[str, dict[str, str]] = {
 ALWAYS = {
     "connect-timeout": "2",
     "message-timeout": "6",
-    "resume-window": "0.5",
+    "resume-window": "0.25",
     "dedupe-window": "20",
     "messages-per-second": "50",
     "messages-burst": "100",
