@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
+from typing import Any
 
 import h11
 import pytest
@@ -10,6 +12,7 @@ import trio
 from trio.testing import MockClock
 
 from trio_chat.server import doors, http, listener
+from trio_chat.server.http import HttpConnection
 from trio_chat.server.wire import SocketWire
 
 from .harness import House, Peer, Response, house, request, upgrade
@@ -30,6 +33,8 @@ async def ask(server: House, data: bytes, *, body: bool = True) -> Response:
         (b"garbage\r\n\r\n", 400, None),
         (b"GET / HTTP/1.1\r\n\r\n", 400, None),
         (b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n", 400, None),
+        (b"GET / HTTP/2.0\r\nHost: x\r\n\r\n", 400, None),
+        (b"GET / HTTP/0.9\r\n\r\n", 400, None),
         (upgrade(sec_websocket_key="short"), 400, None),
         (upgrade(sec_websocket_key="\N{SNOWMAN}"), 400, None),
         (upgrade(sec_websocket_key=None), 400, None),
@@ -255,6 +260,29 @@ async def test_a_long_body_is_not_read_byte_by_byte(autojump_clock: MockClock, m
         assert (await peer.response()).status == 200
         assert len(sizes) < 60
         await peer.drop()
+
+
+async def test_requests_that_are_all_there_are_answered_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A peer that sends hundreds at once costs the others one request at a time."""
+    async with house() as server:
+        peers = [await server.plug(), await server.plug()]
+        answered = []
+        respond = HttpConnection.respond
+
+        async def noted(self: HttpConnection, *answer: Any, **how: Any) -> bool:
+            answered.append(self)
+            return await respond(self, *answer, **how)
+
+        monkeypatch.setattr(HttpConnection, "respond", noted)
+        for peer in peers:
+            await peer.send(request("GET", "/healthz") * 50)
+        for peer in peers:
+            for _ in range(50):
+                assert (await peer.response()).status == 200
+        turns = sum(one is not other for one, other in pairwise(answered))
+        assert turns > 50
+        for peer in peers:
+            await peer.drop()
 
 
 async def test_a_body_cut_short_by_its_peer_is_nothing(

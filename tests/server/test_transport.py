@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
+
+from trio_chat.server.odd import PeerLeft
 
 from .harness import (
     BINARY,
@@ -161,6 +164,26 @@ async def test_only_1000_ends_the_session(code: int | str | None, resumed: bool,
         await peer.drop()
         again = await server.knock().connect("alice", resume={"session": welcome["session"]})
         assert again["resumed"] is resumed
+
+
+async def test_the_end_of_a_connection_keeps_nothing_of_its_messages(autojump_clock: MockClock) -> None:
+    """What ended it is no exception with a traceback: its frames, with all they hold, would stay for the collector."""
+    gc.collect()
+    gc.disable()
+    try:
+        async with house() as server:
+            peer = await server.join("alice")
+            await peer.say("message", content="x" * 100_000)
+            await peer.send(close(1000))
+            while (await peer.frame())[0] != CLOSE:
+                pass
+            await peer.ended()
+            await peer.drop()
+            await server.empty()
+            kept = [one for one in gc.get_objects() if isinstance(one, PeerLeft)]
+            assert [one for one in kept if one.__traceback__ is not None] == []
+    finally:
+        gc.enable()
 
 
 async def test_messages_pings_and_the_close_are_seen_behind_each_other(autojump_clock: MockClock) -> None:

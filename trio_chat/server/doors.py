@@ -156,6 +156,7 @@ class Doors:
                 await connection.respond(error.status, f"{error.text}\n".encode(), *error.headers)
                 keep = False
             first = False
+            await trio.lowlevel.checkpoint()  # a peer whose requests are all there already must not starve the others
         await _linger(wire)
         return None
 

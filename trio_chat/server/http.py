@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from email.utils import formatdate
 from http import HTTPStatus
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import attrs
 import h11
@@ -100,10 +100,8 @@ class Head:
     @property
     def own_origin(self) -> bool:
         """Whether the page was served under the name that this request was sent to."""
-        try:
-            return urlsplit(self.headers.get("origin", "")).netloc.lower() == self.headers.get("host", "").lower() != ""
-        except ValueError:
-            return False
+        own = self.headers.get("host", "").lower()
+        return self.headers.get("origin", "").lower() in (f"http://{own}", f"https://{own}") and own != ""
 
 
 class HttpConnection:
@@ -134,6 +132,8 @@ class HttpConnection:
             raise BadHead(408, "The request head did not come in time")
         if not isinstance(event, h11.Request):
             return None
+        if not event.http_version.startswith(b"1."):
+            raise BadHead(400, "Only HTTP/1.1 is spoken here")
         self._is_head = event.method == b"HEAD"
         return _head_of(event)
 

@@ -116,7 +116,7 @@ class Transport:
         messages: list[Message] = []
         while not messages:
             if self._left is not None:
-                raise self._left
+                raise PeerLeft(self._left.code)  # a new one: it keeps the frames that it goes through
             if self._scanner.waiting and (frames := self._scanner.take(await self._allowed())):
                 self._budget.spend(len(frames))
                 self.unfinished_since = None
