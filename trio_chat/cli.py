@@ -17,6 +17,7 @@ import attrs
 from cyclopts import App, CycloptsError, Group, Parameter, UnusedCliTokensError
 
 import trio_chat
+from trio_chat.bench.tool import HELP as BENCH_HELP
 from trio_chat.bench.tool import bench
 from trio_chat.cli_log import build_log
 from trio_chat.config import OPTIONS, Config, ConfigError
@@ -51,6 +52,7 @@ def build() -> App:
         help_format="plaintext",
         exit_on_error=False,
         print_error=False,
+        suppress_keyboard_interrupt=False,  # `main` does that
         result_action="return_value",
     )
     app.default(_with_options(serve))
@@ -58,7 +60,7 @@ def build() -> App:
     app.command(_with_options(check_config), name="check-config")
     app.command(print_schema, name="schema")
     app.command(build_log())
-    app.command(bench)
+    app.command(bench, help=BENCH_HELP)
     return app
 
 
