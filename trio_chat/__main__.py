@@ -2,10 +2,16 @@
 
 import sys
 
-if __name__ == "__main__":
+
+def main() -> int:
+    """Load the command line and run it, and return the exit code. Ctrl-C while it is being loaded is 130, too."""
     try:
         from trio_chat.cli import main
 
-        sys.exit(main())
-    except KeyboardInterrupt:  # Ctrl-C while the imports were still under way
-        sys.exit(130)
+        return main()
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -17,6 +17,7 @@ import attrs
 from cyclopts import App, CycloptsError, Group, Parameter, UnusedCliTokensError
 
 import trio_chat
+from trio_chat.bench.tool import HELP as BENCH_HELP
 from trio_chat.bench.tool import bench
 from trio_chat.cli_admin import build_admin
 from trio_chat.cli_log import build_log
@@ -53,6 +54,7 @@ def build() -> App:
         help_format="plaintext",
         exit_on_error=False,
         print_error=False,
+        suppress_keyboard_interrupt=False,  # `main` does that
         result_action="return_value",
     )
     app.default(_with_options(serve))
@@ -61,7 +63,7 @@ def build() -> App:
     app.command(print_schema, name="schema")
     app.command(build_log())
     app.command(build_admin())
-    app.command(bench)
+    app.command(bench, help=BENCH_HELP)
     app.command(token)
     return app
 

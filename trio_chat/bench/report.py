@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from trio_chat.bench.load import Tally
+from trio_chat.bench.tally import Tally
 
-SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999, "max": 1.0}
+# Name → share of the samples, and how many there must be for it to mean something.
+SHARES = {"p50": (0.5, 1), "p90": (0.9, 10), "p99": (0.99, 100), "p99.9": (0.999, 1_000), "max": (1.0, 1)}
+LATE_SHARE, LATE_SECONDS = 0.05, 0.25  # over its time by both together, a load was not at the rate that was wanted
 
 
 def percentile(ordered: list[float], share: float) -> float:
@@ -15,18 +17,23 @@ def percentile(ordered: list[float], share: float) -> float:
 
 
 def summary(tally: Tally) -> dict[str, Any]:
-    """All figures; latencies in milliseconds, from the moment when a message was due. None where nothing came."""
-    seconds = tally.last - tally.start
+    """All figures; latencies in milliseconds, from the moment when a message was due.
+
+    None: latencies where nothing came, a percentile of too few to have one, `stopped` where the server did not.
+    """
     return {
         "connections": tally.plan.connections,
         "rooms": tally.plan.rooms,
+        "rate": tally.plan.rate,
+        "rate_reached": round(tally.sent / _seconds(tally), 1),
+        "stopped": _stopped(tally),
         "sent": tally.sent,
         "acked": len(tally.acks),
         "delivered": len(tally.deliveries),
-        "deliveries_per_second": round(len(tally.deliveries) / seconds, 1) if seconds > 0 else 0.0,
+        "deliveries_per_second": round(len(tally.deliveries) / _seconds(tally), 1),
         "delivery_ms": _percentiles(tally.deliveries),
         "ack_ms": _percentiles(tally.acks),
-        "errors": dict(tally.errors),
+        "errors": tally.errors,
     }
 
 
@@ -34,16 +41,54 @@ def text(tally: Tally) -> str:
     """The same as a few lines."""
     it = summary(tally)
     lines = [
-        f"{it['connections']} connections in {it['rooms']} rooms: {it['sent']:,} messages sent, {it['acked']:,} acked",
-        f"{it['delivered']:,} deliveries, {it['deliveries_per_second']:,.0f} a second",
+        f"{count(it['connections'], 'connection')} in {count(it['rooms'], 'room')}: "
+        f"{count(it['sent'], 'message')} sent, {it['acked']:,} acked",
+        f"{count(it['delivered'], 'delivery', 'deliveries')}, {it['deliveries_per_second']:,.0f} a second",
     ]
     for key, title in (("delivery_ms", "delivery"), ("ack_ms", "ack")):
         if it[key] is not None:
-            lines.append(f"{title:9}" + "  ".join(f"{name} {value:.2f} ms" for name, value in it[key].items()))
-    lines.append("errors: " + (", ".join(f"{name} {count:,}" for name, count in it["errors"].items()) or "none"))
+            shown = (f"{name} {value:.2f} ms" for name, value in it[key].items() if value is not None)
+            lines.append(f"{title:9}" + "  ".join(shown))
+    if it["stopped"]:
+        lines.append(it["stopped"])
+    elif behind(tally):
+        lines.append(
+            f"{it['rate_reached']:,g} messages a second instead of {it['rate']:,g}: the server or this load "
+            "cannot do more, and the latencies are mostly waiting"
+        )
+    lines.append("errors: " + (", ".join(f"{name} {number:,}" for name, number in it["errors"].items()) or "none"))
     return "\n".join(lines)
 
 
-def _percentiles(latencies: list[float]) -> dict[str, float] | None:
+def count(number: int, one: str, several: str = "") -> str:
+    """A number of things, in words: `1 room`, `2 rooms`."""
+    return f"{number:,} {one if number == 1 else several or one + 's'}"
+
+
+def behind(tally: Tally) -> bool:
+    """Whether the answers came for so long after the time planned that the rate was not reached."""
+    return _seconds(tally) > tally.plan.seconds * (1 + LATE_SHARE) + LATE_SECONDS
+
+
+def _seconds(tally: Tally) -> float:
+    """What a rate is divided by: the time planned, or until the last answer came, or until the server closed all."""
+    if tally.stopped is not None:
+        return max(tally.stopped - tally.start, 1 / tally.plan.rate)
+    return max(tally.plan.seconds, tally.last - tally.start)
+
+
+def _stopped(tally: Tally) -> str | None:
+    if tally.stopped is None:
+        return None
+    codes = ", ".join(tally.closed)
+    return f"the server closed all connections ({codes}) after {tally.stopped - tally.start:.1f} s"
+
+
+def _percentiles(latencies: list[float]) -> dict[str, float | None] | None:
     ordered = sorted(latencies)
-    return {name: round(1_000 * percentile(ordered, share), 3) for name, share in SHARES.items()} if ordered else None
+    if not ordered:
+        return None
+    return {
+        name: round(1_000 * percentile(ordered, share), 3) if len(ordered) >= enough else None
+        for name, (share, enough) in SHARES.items()
+    }

@@ -9,33 +9,59 @@ from __future__ import annotations
 import ipaddress
 import ssl
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated
 from urllib.parse import urlsplit
 
 import msgspec
 import trio
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 
-from trio_chat.bench.load import BenchError, Plan, Tally, load
+from trio_chat.bench.load import load
+from trio_chat.bench.plan import MAX_CONNECTIONS, MAX_RATE, MAX_SECONDS, BenchError, Plan
 from trio_chat.bench.report import summary, text
+from trio_chat.bench.tally import Tally
+
+SPELLINGS = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "localhost.": "localhost"}  # of this machine: wrong, right
+ERASE = "\r\x1b[K"  # a terminal's line
+HELP = """Load a server and say how late it answers.
+
+Its limits stay on, and some are counted by address: to be loaded from this machine with many guests, a server needs \
+--trusted-addresses 127.0.0.0/8.
+
+The guests, their rooms (bench-…) and all messages stay in its log: load a server that nobody uses, or one with --log \
+memory."""
+
+
+def whole(_type: type, tokens: Sequence[Token]) -> int:
+    """An integer as an option of the command line; 1.5 is none.
+
+    Raises:
+        ValueError: it is no integer.
+    """
+    try:
+        return int(tokens[0].value)
+    except ValueError:
+        raise ValueError(f"{tokens[0].value!r} must be a whole number") from None
 
 
 def bench(
     url: Annotated[str, Parameter(help="ws://HOST:PORT/ws", metavar="URL")],
     /,
     *,
-    connections: Annotated[int, Parameter(help="guests")] = 10,
-    rooms: Annotated[int, Parameter(help="that they are spread over")] = 1,
-    rate: Annotated[float, Parameter(help="messages a second, in all")] = 10.0,
-    seconds: Annotated[float, Parameter(help="for which they send")] = 10.0,
+    connections: Annotated[int, Parameter(help=f"guests, at most {MAX_CONNECTIONS:,}", converter=whole)] = 10,
+    rooms: Annotated[int, Parameter(help="that they are spread over, at most as many", converter=whole)] = 1,
+    rate: Annotated[float, Parameter(help=f"messages a second, in all, at most {MAX_RATE:,g}")] = 10.0,
+    seconds: Annotated[float, Parameter(help=f"for which they send, at most {MAX_SECONDS:,g}")] = 10.0,
     json: Annotated[bool, Parameter(name="--json", help="for programs", negative="", show_default=False)] = False,
-    ca: Annotated[str, Parameter(help="PEM file of the authority to check wss:// with", metavar="PATH")] = "",
+    ca: Annotated[
+        str, Parameter(help="PEM file of the authority to check wss:// with", metavar="PATH", show_default=False)
+    ] = "",
     yes: Annotated[bool, Parameter(help="load a server elsewhere", negative="", show_default=False)] = False,
     quiet: Annotated[bool, Parameter(help="show no progress", negative="", show_default=False)] = False,
 ) -> int:
-    """Load a server and say how late it answers. Its limits stay on: with many guests, it must trust our address."""
+    """See `HELP`."""
     try:
         plan = Plan(
             url=checked(url, yes), connections=connections, rooms=rooms, rate=rate, seconds=seconds, tls=trusting(ca)
@@ -57,12 +83,19 @@ def checked(url: str, yes: bool) -> str:
     Raises:
         ValueError: it is no WebSocket URL, or not on this machine and `yes` is not given.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("ws", "wss") or not parts.hostname:
-        raise ValueError(f"{url!r} must be ws://HOST:PORT/ws or wss://…")
-    if not yes and not loopback(parts.hostname):
-        raise ValueError(f"{parts.hostname} is not this machine: --yes loads it all the same")
-    return parts._replace(path=parts.path.rstrip("/") or "/ws").geturl()
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("ws", "wss") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port or an IPv6 address that is none
+        good = False
+    if not good:
+        raise ValueError(f"{url!r} must be ws://HOST:PORT/ws or wss://…, with a port from 1 to 65535")
+    host = parts.hostname or ""
+    if host in SPELLINGS:
+        raise ValueError(f"{host} is no address to connect to: this machine is {SPELLINGS[host]}")
+    if not yes and not loopback(host):
+        raise ValueError(f"{host} is not this machine: --yes loads it all the same")
+    return parts._replace(path=parts.path.rstrip("/") or "/ws", fragment="").geturl()
 
 
 def trusting(ca: str) -> ssl.SSLContext | None:
@@ -87,16 +120,26 @@ def loopback(host: str) -> bool:
 
 @contextmanager
 def shown(plan: Plan, quiet: bool) -> Iterator[Callable[[Tally], None]]:
-    """A progress bar on stderr, if that is a terminal and `quiet` is not wanted."""
-    if quiet or sys.stderr is None or not sys.stderr.isatty():
+    """One line of progress on stderr, if that is a terminal and `quiet` is not wanted; in the end it is gone."""
+    terminal = sys.stderr
+    if quiet or terminal is None or not terminal.isatty():
         yield lambda tally: None
         return
-    from rich.console import Console
-    from rich.progress import Progress
+    last = ""
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("bench", total=plan.messages)
-        yield lambda tally: bar.update(task, completed=tally.sent)
+    def show(tally: Tally) -> None:
+        nonlocal last
+        total = plan.messages if tally.opened == plan.connections else plan.connections
+        done, what = (tally.sent, "sent") if total is plan.messages else (tally.opened, "connected")
+        line = f"bench: {done * 100 // total} % {what}"
+        if line != last:
+            last = line
+            print(f"{ERASE}{line}", end="", file=terminal, flush=True)
+
+    try:
+        yield show
+    finally:
+        print(ERASE, end="", file=terminal, flush=True)
 
 
 def _fail(line: str, code: int) -> int:
