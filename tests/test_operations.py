@@ -13,7 +13,7 @@ from trio_chat.bench.tool import checked
 
 PAGE = (Path(__file__).parent.parent / "docs" / "operations.md").read_text(encoding="utf-8")
 COMMANDS = [
-    shlex.split(line)
+    shlex.split(line.removesuffix(" &"))
     for block in re.findall(r"```\n(.*?)```", PAGE, re.DOTALL)
     for line in block.splitlines()
     if line.startswith("trio-chat ")
