@@ -10,7 +10,8 @@ from trio_chat.core import orders
 from trio_chat.core.effects import Failed, Refused, Stale
 from trio_chat.core.errors import Close
 from trio_chat.core.events import Error, Posted
-from trio_chat.core.messages import Connect, Join, Message, Private, Resume, SetTopic
+from trio_chat.core.identity import Identity
+from trio_chat.core.messages import Connect, Join, Login, Message, Private, Resume, SetTopic
 from trio_chat.core.orders import Act, Done, Failure, Look, Result
 
 from .driver import Client, Driver
@@ -335,3 +336,36 @@ def test_the_list_of_bans() -> None:
     page = looked(driver, orders.ListBans(limit=2))
     assert [(ban.name, ban.until is None) for ban in page.bans] == [("alice", True), ("bob", False)]
     assert [ban.name for ban in looked(driver, orders.ListBans(after=page.next)).bans] == ["carol"]
+
+
+@pytest.mark.parametrize("ban", [orders.BanUser(user="ann"), orders.BanUser(id="sub:1")])
+def test_a_proven_user_is_banned_under_whatever_name(ban: orders.BanUser) -> None:
+    driver = Driver(auth="jwt", auth_key="key")
+    ann = driver.open()
+    ann.send(Connect(token="t"), Identity(id="sub:1", name="ann"))
+    result = done(driver, ban)
+    assert (result.subject, result.connections, ann.closed) == ("sub:1", 1, Close.BANNED)
+    for identity in (Identity(id="sub:1", name="ann"), Identity(id="sub:1", name="bea"), Identity(id="sub:1")):
+        again = driver.open()
+        again.send(Connect(token="t"), identity)
+        assert (again.of(Error)[0].code, again.closed) == ("banned", Close.BANNED)
+    other = driver.open()
+    other.send(Connect(token="t"), Identity(id="sub:2", name="cleo"))
+    assert other.closed is None
+
+
+def test_whoever_comes_under_a_banned_name_is_banned_proven_or_not() -> None:
+    driver = Driver(auth="jwt", auth_key="key")
+    done(driver, orders.BanUser(user="ann"))
+    client = driver.open()
+    client.send(Connect(token="t"), Identity(id="sub:1", name="Ann"))
+    assert client.closed is Close.BANNED
+
+
+def test_the_account_of_a_banned_name_cannot_log_in() -> None:
+    driver = Driver(auth="accounts")
+    done(driver, orders.BanUser(id="account:ann"))
+    for identity, code in ((Identity(id="account:ann", name="ann"), "banned"), (None, "bad_credentials")):
+        client = driver.open()
+        client.send(Login(username="ann", password="p"), identity)
+        assert client.of(Error)[0].code == code
