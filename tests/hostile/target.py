@@ -84,7 +84,7 @@ class Target:
                 stderr=output,
             )
         try:
-            self.port = int(self._listening()[2])
+            self.port = int(self._listening()["port"])
         except BaseException:
             self.stop()
             raise
