@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from tests.benchmarks.framing import CLOSE
@@ -12,7 +14,7 @@ from tests.benchmarks.framing import CLOSE
 from ..scene import Scene, attack
 from ..swarm import OPEN, Dial, Swarm
 from ..vitals import Bounds
-from ..wire import Broken, Raw, frame, text, upgrade
+from ..wire import Broken, Frame, Raw, frame, text, upgrade
 from .frames import LOGGED
 from .noise import expect
 
@@ -37,10 +39,9 @@ def command_flood(scene: Scene) -> int:
     flood = b"".join(text(**next(kinds), id=number) for number in range(1, EACH + 1))
     raws = [Raw(scene.port, f"flooder {n}") for n in range(scene.count(40, 10))]
     try:
-        for raw in raws:
-            raw.push(flood)
-        for raw in raws:
-            events, code = raw.to_the_end()
+        with ThreadPoolExecutor(len(raws)) as pool:  # each reads while it sends: who did not would be too slow
+            ends = list(pool.map(partial(_flood, flood), raws))
+        for events, code in ends:
             answers = Counter(event["id"] for event in events if "id" in event)
             refused = sum(event.get("code") == "rate_limited" for event in events)
             if code != 4005 or refused < 100:
@@ -51,6 +52,11 @@ def command_flood(scene: Scene) -> int:
         for raw in raws:
             raw.sock.close()
     return EACH * len(raws)
+
+
+def _flood(data: bytes, raw: Raw) -> tuple[list[Frame], int]:
+    raw.push(data)
+    return raw.to_the_end()
 
 
 @attack("joins and leaves", bounds=Bounds(lines=2, memory=32))
