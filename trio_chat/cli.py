@@ -139,7 +139,7 @@ def _option(name: str) -> inspect.Parameter:
 
 
 def _keyword(name: str, kind: Any, parameter: Parameter) -> inspect.Parameter:
-    annotation = Annotated[kind, parameter]
+    annotation = Annotated[kind | None, parameter]  # None: not given; Cyclopts asks pydantic, where that is loaded
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 

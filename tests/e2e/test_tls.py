@@ -171,7 +171,7 @@ def test_bench_loads_a_server_over_tls(start: Start, authority: Authority, capsy
     assert bench(server.url, connections=3, rate=30, seconds=0.5, ca=authority.file()) == 0
     assert "15 messages sent, 15 acked" in capsys.readouterr().out
     assert bench(server.url, connections=3, rate=30, seconds=0.5) == 1
-    assert capsys.readouterr().err.startswith("connection 1 could not be opened: no TLS: ")
+    assert capsys.readouterr().err.startswith("connection 1 could not be opened: no TLS with 127.0.0.1: ")
     assert bench(server.url, ca=str(authority.directory / "server.key")) == 2
     assert capsys.readouterr().err.startswith("--ca: ")
 
