@@ -134,3 +134,12 @@ def test_alarms_against_a_list(actions: list[tuple[str, int, int]]) -> None:
         assert (item in alarms) is (item in [other for _, _, other in model])
         assert alarms.next() == min((at for at, _, _ in model), default=None)
         assert len(alarms._heap) <= 2 * len(model) + 17
+
+
+def test_an_alarm_that_is_set_again_and_again_takes_no_more_room() -> None:
+    alarms = Alarms[str]()
+    for at in range(100):
+        alarms.set("one", float(at))
+    assert len(alarms._heap) <= 18
+    assert alarms.next() == 99.0
+    assert alarms.pop(99.0) == ["one"]
