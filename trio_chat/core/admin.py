@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from trio_chat.core.barring import Net, is_over, left, name_subject, network
+from trio_chat.core.barring import Net, is_over, left, network
 from trio_chat.core.chat import AUDIT, Chat, room_name
 from trio_chat.core.codec import json_size
 from trio_chat.core.connecting import cut, end, turn_away
@@ -35,7 +35,7 @@ from trio_chat.core.errors import Close, ErrorCode
 from trio_chat.core.events import System, timestamp
 from trio_chat.core.looking import LOOKS, audit_page
 from trio_chat.core.messages import Connect
-from trio_chat.core.names import parse_name
+from trio_chat.core.names import name_subject, parse_name
 from trio_chat.core.orders import (
     Announce,
     Answered,
@@ -128,9 +128,10 @@ def _subject(chat: Chat, order: BanUser) -> tuple[str, str]:
     if isinstance(user, User):
         return user.subject, user.name.text
     try:
-        return name_subject(order.user), parse_name(order.user).text
+        name = parse_name(order.user)
     except ValueError as error:
         raise ValueError(f"user must be {error}") from None
+    return name_subject(name), name.text
 
 
 def _unban(chat: Chat, given: Ordered, order: Unban, now: Now) -> Append | Failure:
@@ -300,7 +301,7 @@ def refuse_banned(chat: Chat, connection: Connection, given: Received, now: Now)
         written.append(user.name.text)
     elif isinstance(request, Connect):
         written.append(request.username)
-    subjects += [f"name:{name.key}" for one in written if one and (name := room_name(one)) is not None]
+    subjects += [name_subject(name) for one in written if one and (name := room_name(one)) is not None]
     ban = next((ban for subject in subjects if (ban := chat.bans.get(subject, now)) is not None), None)
     if ban is None:
         return []

@@ -9,8 +9,7 @@ import ipaddress
 from typing import TypeAlias
 
 from trio_chat.core.effects import Now
-from trio_chat.core.names import parse_name
-from trio_chat.core.records import ServerBanRecord
+from trio_chat.core.records import RightRecord, ServerBanRecord
 
 Net: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 USER_BITS = 64  # of an IPv6 address: whose they are is told by these, so that no ban is of fewer addresses
@@ -30,11 +29,6 @@ def network(written: str) -> Net:
     if mapped is not None and net.prefixlen >= 96:
         return ipaddress.IPv4Network((mapped, net.prefixlen - 96))
     return net.supernet(new_prefix=USER_BITS) if net.prefixlen > USER_BITS else net
-
-
-def name_subject(written: str) -> str:
-    """What a ban of a name is kept under. Raises ValueError: it is none."""
-    return f"name:{parse_name(written).key}"
 
 
 class Bans:
@@ -100,7 +94,7 @@ class Bans:
                 del self._nets[net.version, net.prefixlen]
 
 
-def is_over(ban: ServerBanRecord, now: Now) -> bool:
+def is_over(ban: ServerBanRecord | RightRecord, now: Now) -> bool:
     """Whether its time has passed."""
     return ban.until is not None and ban.until <= now.wall
 

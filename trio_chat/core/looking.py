@@ -11,6 +11,7 @@ from trio_chat.core.chat import Chat, room_name
 from trio_chat.core.effects import Now, Page
 from trio_chat.core.errors import ErrorCode
 from trio_chat.core.events import timestamp
+from trio_chat.core.names import name_subject
 from trio_chat.core.orders import Failure, Result
 from trio_chat.core.records import ServerBanRecord
 from trio_chat.core.rooms import Room
@@ -64,7 +65,7 @@ def _show_user(chat: Chat, order: orders.ShowUser, now: Now) -> Result:
     user = chat.find_user(order.user)
     if isinstance(user, ErrorCode):
         return Failure(code=user.value, message=user.text)
-    bans = (chat.bans.get(subject, now) for subject in (user.id, f"name:{user.name.key}"))
+    bans = (chat.bans.get(subject, now) for subject in (user.id, name_subject(user.name)))
     return orders.UserDetail(
         user=_user(user),
         connections=[_connection(chat.conns[conn]) for conn in user.conns],

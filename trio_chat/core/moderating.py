@@ -24,11 +24,32 @@ from trio_chat.core.records import MemberRecord, Right, RightRecord, member_key,
 from trio_chat.core.rights import MAX_RIGHTS, Rank, give_right, has_space, holder, named, rank, standing
 from trio_chat.core.rooms import Room
 from trio_chat.core.sessions import Session, User
-from trio_chat.core.verdicts import EXPELS, GIVES, TAKES
+from trio_chat.core.verdicts import EXPELS, GIVES, LIFTS, TAKES
 
 INVITED_SECONDS = 7 * 86_400.0  # for which an invitation holds
 MAX_BLOCKED = 1000  # users, of one user
 FULL = f"At most {MAX_RIGHTS} users can be so in one room"
+
+
+@attrs.frozen
+class _Case:
+    """A verdict that was asked for, in a room that it may be asked for in."""
+
+    chat: Chat
+    session: Session
+    conn: ConnId
+    room: Room
+    request: Judge
+    now: Now
+
+    @property
+    def kind(self) -> Verdict:
+        """Of a `Judge`, the type is one."""
+        return self.request.type  # type: ignore[return-value]  # a str for mypy
+
+    def refuse(self, code: ErrorCode, content: str = "") -> list[Effect]:
+        """Answer so."""
+        return [refuse(self.conn, self.request, code, content)]
 
 
 def judge(chat: Chat, session: Session, conn: ConnId, request: Judge, now: Now) -> list[Effect]:
@@ -36,15 +57,10 @@ def judge(chat: Chat, session: Session, conn: ConnId, request: Judge, now: Now) 
     room = _moderated(chat, session.user, request.room)
     if isinstance(room, ErrorCode):
         return [refuse(conn, request, room)]
-    kind: Verdict = request.type  # type: ignore[assignment]  # of a `Judge` it is one of them
-    if room is chat.general and kind in EXPELS:
-        return [refuse(conn, request, ErrorCode.BAD_ROOM, "Everyone is in this room")]
-    if kind in ("unmute", "unban"):
-        return _lift(chat, session, conn, room, kind, request, now)
-    target = chat.find_user(request.user)
-    if isinstance(target, ErrorCode):
-        return [refuse(conn, request, target)]
-    return _pass(chat, session, conn, room, target, kind, request, now)
+    case = _Case(chat, session, conn, room, request, now)
+    if room is chat.general and case.kind in EXPELS:
+        return case.refuse(ErrorCode.BAD_ROOM, "Everyone is in this room")
+    return _lift(case) if case.kind in LIFTS else _pass(case)
 
 
 def _moderated(chat: Chat, user: User, written: str) -> Room | ErrorCode:
@@ -60,39 +76,37 @@ def _moderated(chat: Chat, user: User, written: str) -> Room | ErrorCode:
     return room
 
 
-def _pass(
-    chat: Chat, session: Session, conn: ConnId, room: Room, target: User, kind: Verdict, request: Judge, now: Now
-) -> list[Effect]:
+def _pass(case: _Case) -> list[Effect]:
     """A verdict on a user who is there."""
-    own, other = rank(room, session.user), rank(room, target)
-    if other >= own and not (kind == "demote" and target is session.user):
-        return [refuse(conn, request, ErrorCode.FORBIDDEN)]
+    chat, room, user, kind, request = case.chat, case.room, case.session.user, case.kind, case.request
+    target = chat.find_user(request.user)
+    if isinstance(target, ErrorCode):
+        return case.refuse(target)
+    own, other = rank(room, user), rank(room, target)
+    if other >= own and not (kind == "demote" and target is user):
+        return case.refuse(ErrorCode.FORBIDDEN)
     if kind in ("kick", "promote") and target.id not in room.members:
-        return [refuse(conn, request, ErrorCode.NO_SUCH_USER, "This user is not in the room")]
+        return case.refuse(ErrorCode.NO_SUCH_USER, "This user is not in the room")
     is_moderator = ("moderator", target.id) in room.rights
     if (kind == "promote" and other > Rank.MEMBER) or (kind == "demote" and not is_moderator):
-        return ack(conn, request.id, room=room.name)  # it is so already
-    if kind not in GIVES:
-        what: Right = TAKES.get(kind, "moderator")
-        return _append(chat, session, conn, room, kind, request, now, target.name.text, holder(what, target), None)
-    what = GIVES[kind]  # type: ignore[assignment]  # one of them
+        return ack(case.conn, request.id, room=room.name)  # it is so already
+    what = GIVES.get(kind)
+    if what is None:
+        return _append(case, target.name.text, target.id)
     subject = holder(what, target)
-    if not has_space(chat, room, what, subject, now):
-        return [refuse(conn, request, ErrorCode.FORBIDDEN, FULL)]
-    right = _right(session, room, what, target, now, request.duration, request.reason)
-    return _append(chat, session, conn, room, kind, request, now, target.name.text, subject, right)
+    if not has_space(chat, room, what, subject, case.now):
+        return case.refuse(ErrorCode.FORBIDDEN, FULL)
+    right = _right(case.session, room, what, target, case.now, request.duration, request.reason)
+    return _append(case, target.name.text, subject, right)
 
 
-def _lift(
-    chat: Chat, session: Session, conn: ConnId, room: Room, kind: Verdict, request: Judge, now: Now
-) -> list[Effect]:
+def _lift(case: _Case) -> list[Effect]:
     """Take back a mute or a ban; who is not here any longer is known by the name that it was given under."""
-    name = room_name(request.user)
-    right = None if name is None else named(chat, room, TAKES[kind], name.key, now)
+    name, what = room_name(case.request.user), TAKES[case.kind]
+    right = None if name is None else named(case.chat, case.room, what, name.key, case.now)
     if right is None:
-        text = f"No user of this name is {TAKES[kind]} here"
-        return [refuse(conn, request, ErrorCode.NO_SUCH_USER, text)]
-    return _append(chat, session, conn, room, kind, request, now, right.name, right.subject, None)
+        return case.refuse(ErrorCode.NO_SUCH_USER, f"No user of this name is {what} here")
+    return _append(case, right.name, right.subject)
 
 
 def _right(
@@ -111,19 +125,9 @@ def _right(
     )
 
 
-def _append(
-    chat: Chat,
-    session: Session,
-    conn: ConnId,
-    room: Room,
-    kind: Verdict,
-    request: Judge,
-    now: Now,
-    name: str,
-    subject: str,
-    right: RightRecord | None,
-) -> list[Effect]:
+def _append(case: _Case, name: str, subject: str, right: RightRecord | None = None) -> list[Effect]:
     """Ask for a place; with the entry goes all that must not be lost without it."""
+    chat, room, kind, request = case.chat, case.room, case.kind, case.request
     keep: list[Keep | Discard] = []
     if right is not None:
         keep.append(Keep(right))
@@ -132,10 +136,10 @@ def _append(
     target = chat.people.of_subject(subject)
     if kind in EXPELS and target is not None:
         keep.append(Discard(MemberRecord.kind, member_key(target.id, room.key)))
-    draft = _draft(kind, session, room, request.reason, now)
+    draft = _draft(kind, case.session, room, request.reason, case.now)
     draft = attrs.evolve(draft, to=name, until=None if right is None else right.until)
     room.pending += 1
-    return [Append(room.key, room.epoch, draft, conn, request.id, keep=tuple(keep), subject=subject)]
+    return [Append(room.key, room.epoch, draft, case.conn, request.id, keep=tuple(keep), subject=subject)]
 
 
 def _draft(kind: Verdict, session: Session, room: Room, content: str, now: Now) -> Draft:

@@ -24,6 +24,11 @@ class Name:
     key: str
 
 
+def name_subject(name: Name) -> str:
+    """What is kept under a name, and not of one user: whatever holds for a guest (see `User.subject`)."""
+    return f"name:{name.key}"
+
+
 def parse_name(raw: str) -> Name:
     """Normalise `raw`.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TypeAlias, TypeVar
 
 from trio_chat.core.admin import restore_bans
+from trio_chat.core.barring import is_over
 from trio_chat.core.chat import AUDIT, Chat
 from trio_chat.core.connecting import end_user
 from trio_chat.core.effects import Effect, Forget, Note, Now
@@ -175,7 +176,7 @@ def _member(chat: Chat, given: Restored, record: MemberRecord) -> bool:
 
 def _right(chat: Chat, record: RightRecord, now: Now) -> bool:
     room = chat.rooms.get(record.room)
-    if room is None or room.between is not None or (record.until is not None and record.until <= now.wall):
+    if room is None or room.between is not None or is_over(record, now):
         return False
     if record.what == "moderator" and record.subject not in room.members:
         return False

@@ -9,6 +9,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TypeAlias
 
+from trio_chat.core.barring import is_over
 from trio_chat.core.chat import Chat
 from trio_chat.core.effects import Now
 from trio_chat.core.errors import ErrorCode
@@ -49,11 +50,7 @@ def holder(what: Right, user: User) -> str:
 def standing(room: Room, what: Right, user: User, now: Now) -> RightRecord | None:
     """The user's right, unless it is over."""
     right = room.rights.get((what, holder(what, user)))
-    return None if right is None or _is_over(right, now) else right
-
-
-def _is_over(right: RightRecord, now: Now) -> bool:
-    return right.until is not None and right.until <= now.wall
+    return None if right is None or is_over(right, now) else right
 
 
 def named(chat: Chat, room: Room, what: Right, key: str, now: Now) -> RightRecord | None:
@@ -63,7 +60,7 @@ def named(chat: Chat, room: Room, what: Right, key: str, now: Now) -> RightRecor
     if right is not None:
         return right
     found = (right for (kind, _), right in room.rights.items() if kind == what and right.name_key == key)
-    return next((right for right in found if not _is_over(right, now)), None)
+    return next((right for right in found if not is_over(right, now)), None)
 
 
 def has_space(chat: Chat, room: Room, what: Right, subject: str, now: Now) -> bool:
@@ -71,7 +68,7 @@ def has_space(chat: Chat, room: Room, what: Right, subject: str, now: Now) -> bo
     held = [right for (kind, _), right in room.rights.items() if kind == what]
     if (what, subject) in room.rights or len(held) < MAX_RIGHTS:
         return True
-    over = [right for right in held if _is_over(right, now)]
+    over = [right for right in held if is_over(right, now)]
     for right in over:
         drop_right(chat, room, what, right.subject)
     return bool(over)

@@ -13,7 +13,7 @@ from trio_chat.core.errors import Close
 from trio_chat.core.identity import PREFIX
 from trio_chat.core.limits import TokenBucket, Window
 from trio_chat.core.lookalikes import looks
-from trio_chat.core.names import Name
+from trio_chat.core.names import Name, name_subject
 
 if TYPE_CHECKING:  # rooms know users, and users their rooms: only the types go round
     from trio_chat.core.rooms import Room
@@ -92,7 +92,7 @@ class User:
     @property
     def subject(self) -> str:
         """What mutes, bans and blocks are of: the user; of a guest, who comes back as another, the name."""
-        return f"name:{self.name.key}" if self.guest else self.id
+        return name_subject(self.name) if self.guest else self.id
 
     @property
     def conns(self) -> tuple[ConnId, ...]:

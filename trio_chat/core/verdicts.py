@@ -9,8 +9,9 @@ from trio_chat.core.records import Right, RightRecord
 from trio_chat.core.rights import drop_right, give_right
 from trio_chat.core.rooms import Room
 
-GIVES = {"mute": "muted", "ban": "banned", "promote": "moderator"}
+GIVES: dict[str, Right] = {"mute": "muted", "ban": "banned", "promote": "moderator"}
 TAKES: dict[str, Right] = {"unmute": "muted", "unban": "banned", "demote": "moderator"}
+LIFTS = ("unmute", "unban")
 EXPELS = ("kick", "ban")
 VERDICTS = frozenset((*GIVES, *TAKES, *EXPELS))
 
