@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import attrs
 
 from tests.core.driver import Client, Driver
-from trio_chat.core.events import Ack, Error, HistoryPage, Pong, RoomList, SearchResult, UserList
+from trio_chat.core.events import Ack, Error, HistoryPage, Pong, Posted, RoomList, SearchResult, UserList
 from trio_chat.core.messages import (
     Ban,
     Block,
@@ -44,7 +44,7 @@ from trio_chat.core.messages import (
 ROLES = ("outsider", "banned", "member", "muted", "moderator", "owner", "admin")
 KINDS = ("public", "private", "readonly", "general", "conversation")
 OK = "ok"
-NAMED = (HistoryPage, Pong, RoomList, SearchResult, UserList)  # answers that are no ack
+NAMED = (HistoryPage, Pong, Posted, RoomList, SearchResult, UserList)  # answers that are no ack
 
 # What each command needs; those of another's entry need more than those of one's own.
 CASES: dict[str, tuple[type[Command], str, Callable[[str, int], Command]]] = {
@@ -172,7 +172,7 @@ def set_up(role: str, kind: str) -> Scene:
     for client in (*people.values(), actor):
         client.send(Join(room=room))
     actor.send(Message(room=room, content="mine"))
-    own = actor.all[-1].seq  # type: ignore[attr-defined]
+    own = actor.of(Posted)[-1].seq
     founder.send(Promote(room=room, user="deputy"))
     founder.send(Mute(room=room, user="silent"))
     if kind != "general":

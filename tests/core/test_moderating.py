@@ -120,7 +120,7 @@ class TestVerdicts:
         bob.send(Ban(room="den", user="cy"))
         cy.drop(1000)
         bob.done(Unban(room="den", user="cy", id=1))
-        driver.connect("cy").done(Join(room="den", id=1))
+        assert driver.connect("cy").done(Join(room="den", id=1)).room == "den"
 
     def test_who_is_muted_says_nothing_in_that_room(self) -> None:
         driver, _alice, bob, cy = moderated()
@@ -441,7 +441,7 @@ class TestKinds:
     def test_an_admin_comes_in_anywhere(self) -> None:
         driver, alice, _bob, _cy = moderated()
         alice.send(SetRoom(room="den", kind="private"))
-        admin(driver).done(Join(room="den", id=1))
+        assert admin(driver).done(Join(room="den", id=1)).room == "den"
 
     def test_in_a_readonly_room_moderators_speak(self) -> None:
         driver, alice, bob, cy = moderated()

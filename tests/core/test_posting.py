@@ -298,8 +298,8 @@ class TestTyping:
     def test_to_who_is_away(self) -> None:
         _, alice, bob = pair()
         bob.drop()
-        alice.done(Typing(to="bob", id=1))
-        alice.done(Typing(room="general", id=2))
+        acks = alice.done(Typing(to="bob", id=1)), alice.done(Typing(room="general", id=2))
+        assert acks == (Ack(id=1), Ack(id=2))
 
     @pytest.mark.parametrize(
         ("command", "code"),

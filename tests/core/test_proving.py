@@ -595,7 +595,7 @@ class TestAccounts:
 
     def test_admins_by_name(self) -> None:
         driver = accounts(admins=["ANN"])
-        registered(driver).done(SetTopic(room="general", topic="tea", id=1))
+        assert registered(driver).done(SetTopic(room="general", topic="tea", id=1)).seq == 1
 
     def test_a_password_that_was_changed_meanwhile(self) -> None:
         driver = accounts()

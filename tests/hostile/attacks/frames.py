@@ -126,18 +126,23 @@ def huge_lengths(scene: Scene) -> int:
     return closes(scene, sends(), "giant")
 
 
+def all_push(raws: list[Raw], data: bytes) -> list[int]:
+    """Let each send the same; returns the codes with which they are closed."""
+    try:
+        for raw in raws:
+            raw.push(data)
+        return [raw.to_the_end()[1] for raw in raws]
+    finally:
+        for raw in raws:
+            raw.sock.close()
+
+
 @attack("lengths that are kept waiting", bounds=Bounds(lines=LOGGED, memory=32, peak=200), setting="guarded")
 def kept_waiting(scene: Scene) -> int:
     """Frames of 1 MiB that stay a byte short, from many at once: held within the bound for all, then closed."""
     data = frame(TEXT, b"x" * 1_000_000, length=1_000_001)
     raws = [Raw(scene.port, f"short of a byte {n}", source=f"127.0.4.{n + 1}") for n in range(scene.count(100, 20))]
-    try:
-        for raw in raws:
-            raw.push(data)
-        codes = [raw.to_the_end()[1] for raw in raws]
-    finally:
-        for raw in raws:
-            raw.sock.close()
+    codes = all_push(raws, data)
     if set(codes) != {4004}:
         raise Broken(f"a message that never got whole was closed with {sorted(set(codes))}")
     return len(raws)
@@ -148,13 +153,7 @@ def fill_the_bound(scene: Scene) -> int:
     """1,000 unfinished messages of 8 KB, where 4 MiB are there for all: those that hold most go, and nobody else."""
     data = frame(TEXT, b"x" * 8000, length=8190)
     raws = [Raw(scene.port, f"filler {n}") for n in range(1000)]
-    try:
-        for raw in raws:
-            raw.push(data)
-        codes = [raw.to_the_end()[1] for raw in raws]
-    finally:
-        for raw in raws:
-            raw.sock.close()
+    codes = all_push(raws, data)
     if not {4003, 4004} >= set(codes) - {NO_CLOSE} or 4003 not in codes:
         raise Broken(f"messages that never got whole were closed with {sorted(set(codes))}")
     return len(raws)
