@@ -17,6 +17,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import attrs
 from cyclopts import App, Parameter
 
+from trio_chat.cli_log import printable
 from trio_chat.settings import ADMIN_URL, variable
 
 SECONDS = 35.0  # that an answer may take: a little more than the server itself waits
@@ -215,7 +216,7 @@ def _show(server: Server, method: str, path: str, **fields: Any) -> int:
         answer = server.ask(method, path, fields)
     except AdminError as error:
         if sys.stderr is not None:
-            print(_printable(str(error)), file=sys.stderr)
+            print(printable(str(error)), file=sys.stderr)
         return 2 if error.usage else 1
     if server.json:
         print(jsonlib.dumps(answer, indent=2))
@@ -257,9 +258,4 @@ def _text(value: Any) -> str:
         return ", ".join(map(_text, value))
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return "" if value is None else _printable(str(value))
-
-
-def _printable(line: str) -> str:
-    """The line with whatever could break or forge a line of output escaped."""
-    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in line)
+    return "" if value is None else printable(str(value))

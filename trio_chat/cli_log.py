@@ -56,9 +56,9 @@ def check(path: LogFile, /, *, quiet: Quiet = False) -> int:
         with _progress(quiet) as report:
             checked = look(_path(path), report)
         for line in checked.looked:
-            print(_printable(line))
+            print(printable(line))
         for line in checked.findings:
-            print(_printable(f"DAMAGED {line}"))
+            print(printable(f"DAMAGED {line}"))
         if checked.more:
             print("DAMAGED there is more")
         print("damaged" if checked.findings else "sound")
@@ -88,7 +88,7 @@ def stats(
         if json:
             print(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
         else:
-            print("\n".join(map(_printable, table(found).split("\n"))))
+            print("\n".join(map(printable, table(found).split("\n"))))
         return 0
 
     return _guarded(run)
@@ -179,7 +179,7 @@ def nothing(*command: Annotated[str, Parameter(show=False)]) -> int:
     near = get_close_matches(command[0], COMMANDS, 1)
     hint = f' Did you mean "{near[0]}"?' if near else ""
     line = f'Unknown command "{command[0]}".{hint} Available commands: {", ".join(COMMANDS)}.'
-    raise ToolError(_printable(line), usage=True)
+    raise ToolError(printable(line), usage=True)
 
 
 # --- Shared ----------------------------------------------------------------------------------------------------------
@@ -195,7 +195,7 @@ def _guarded(run: Callable[[], int]) -> int:
         return run()
     except LogError as error:
         if sys.stderr is not None:
-            print(_printable(str(error)), file=sys.stderr)
+            print(printable(str(error)), file=sys.stderr)
         return 2 if isinstance(error, ToolError) and error.usage else 1
     finally:
         signal.signal(signal.SIGTERM, previous)
@@ -231,7 +231,7 @@ def _stderr() -> Console:
 
 def _made(path: Path, rooms: int, entries: int) -> int:
     """Say what a new file holds."""
-    print(_printable(f"{path}: {path.stat().st_size:,} bytes, {rooms:,} rooms, {entries:,} entries"))
+    print(printable(f"{path}: {path.stat().st_size:,} bytes, {rooms:,} rooms, {entries:,} entries"))
     return 0
 
 
@@ -250,6 +250,6 @@ def _binary(stream: object, name: str) -> BinaryIO:
     return binary
 
 
-def _printable(line: str) -> str:
+def printable(line: str) -> str:
     """The line with whatever could break or forge a line of output escaped."""
     return "".join(one if one.isprintable() else repr(one)[1:-1] for one in line)
