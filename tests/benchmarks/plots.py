@@ -63,8 +63,8 @@ def lines(series: Mapping[str, Sequence[tuple[float, float]]], title: str) -> st
         for (x, y), (count, value) in zip(places, points, strict=True):
             parts.append(f'<circle class="ours" cx="{x:.1f}" cy="{y:.1f}" r="3"/>')
             parts.append(_text(x, y - 8, f"{value:.2g}", "", "middle"))
-            parts.append(_text(x, bottom + 16, f"{count:,.0f}", "", "middle"))
-        parts.append(_text(left, bottom + 36, name))
+            parts.append(_text(x, bottom + 16, f"{count / 1_000:g}k" if count >= 1_000 else f"{count:g}", "", "middle"))
+        parts.append(_text(left, bottom + 36, f"against {name}"))
     return _svg(max(WIDTH, 20 + len(series) * width), HEAD + height + 48, parts)
 
 

@@ -16,22 +16,40 @@ from .servers import OURS, PEER, SERVERS
 
 BUSY = 0.8  # a load that needs more of its core is no measurement of the server
 
-INTRO = """# Benchmarks
+INTRO = """# Benchmarks{short}
 
-Written by `python -m tests.benchmarks.run --out docs/benchmarks.md`; not typed by hand.
+{written}
 
 Our server and its peers under the same load, in the same run. The peers speak the same part of the protocol, written
 as a competent user of each library would, with one serialisation for each message. Server and load have a core each;
-every round is a fresh process, and rounds are interleaved: all servers once, then all again. A figure is the median of
-its rounds, with the lowest and highest in brackets. **The figure to trust is the ratio** to `websockets` of the same
-round, as both had the same mood of the machine. The load checks what it gets: `seq` without gaps, one `ack` for each
-message, before the sender's own copy, and nothing lost or doubled.
+every round is a fresh process, and rounds are interleaved: all servers once, then all again. {figure}
+**The figure to trust is the ratio** to `websockets` of the same round, as both had the same mood of the machine. The
+load checks what it gets: `seq` without gaps, one `ack` for each message, before the sender's own copy, and nothing lost
+or doubled.
 
 CPU is that of one core: the server's, the load's while it measures, and `others`: what else ran on the machine, whose
 figures are the less worth the more that is. A load that is no bottleneck stays under 80 %.
 
 Our server runs with its limits on, but high; all its other duties (validation, presence, history) are done as ever.
 `trio_chat` keeps its log in memory, `trio_chat, sqlite` in a file, which is the default.
+"""
+
+SHORT = ", short: a smoke test, not comparable with anything"
+WRITTEN = "Written by `python -m tests.benchmarks.run --out {out}`; not typed by hand."
+SHOWN = "Shown by `python -m tests.benchmarks.run`; nothing was written: `--out` names a file for this page."
+MEDIAN = "A figure is the median\nof its rounds, with the lowest and highest in brackets."
+SINGLE = "A figure is that of\nits only round."
+RATIOS = """More is better in each column: of the open loop, whose figure is milliseconds, it is the peer's divided by
+the server's. A dash: with one of the two the load needed {busy:.0%} of its core or more, which is no
+measurement of a server; a scenario where that is so with all is left out.
+"""
+GROWING = """Microseconds of the server's CPU for one delivery; ours alone.
+
+- **members** of one room, of whom one sends and keeps 10 messages under way: what a message costs by itself is shared
+  by more deliveries, and from some hundred members on a delivery costs nearly the same.
+- **rooms** of 10, one sender in each: 1,000 messages are under way in all, so it is 100, 10 and 2 in each room. The
+  fewer they are, the fewer share one write, and it is the write that costs: this rises because of the load.
+- **connections**, of which 1,000 are in 100 rooms with a sender each, and the rest say nothing: flat is right.
 """
 
 Results = dict[str, list[dict[str, float]]]
@@ -41,16 +59,18 @@ def write(record: dict[str, Any], out: Path | None) -> str:
     """The page of a record, `attrs.asdict` of it. With `out` it is written there, and its plots beside it."""
     results: dict[str, Results] = record["results"]
     done = [one for one in SCENARIOS.values() if any(results.get(one.name, {}).values())]
-    parts = [INTRO, machine(record), "## Ratios to `websockets`\n", ratio_table(done, results)]
+    parts = [intro(record, out), machine(record), "## Ratios to `websockets`\n"]
+    parts += [RATIOS.format(busy=BUSY), ratio_table(done, results)]
     parts += ["The same for each second of the server's CPU, which others on the machine disturb less:\n"]
     parts += [ratio_table(done, results, per_cpu=True)]
     plots = _plots(done, results)
-    if "ratios" in plots:
-        parts.append("![Ratios](benchmarks-ratios.svg)\n")
-    parts += [section(one, results[one.name], record["errors"].get(one.name, {})) for one in done]
-    if "growth" in plots:
-        parts.append("## Growth\n\nMicroseconds of the server's CPU for one delivery. Flat or falling is right.\n")
-        parts.append("![Growth](benchmarks-growth.svg)\n")
+    if "ratios" in plots and out is not None:
+        parts.append(f"![Ratios]({out.stem}-ratios.svg)\n")
+    for one in done:
+        changed = record.get("options", {}).get(one.name, {})
+        parts.append(section(one, results[one.name], record["errors"].get(one.name, {}), changed))
+    if "growth" in plots and out is not None:
+        parts += ["## Growth\n", GROWING, f"![Growth]({out.stem}-growth.svg)\n"]
     if record["missing"]:
         parts.append("## Not measured\n")
         parts += [f"- {name}: {reason}" for name, reason in record["missing"].items()]
@@ -60,6 +80,15 @@ def write(record: dict[str, Any], out: Path | None) -> str:
         for name, svg in plots.items():
             out.with_name(f"{out.stem}-{name}.svg").write_text(svg, encoding="utf-8")
     return text
+
+
+def intro(record: dict[str, Any], out: Path | None) -> str:
+    """What all this is, and what was written."""
+    return INTRO.format(
+        short=SHORT if record.get("short") else "",
+        written=SHOWN if out is None else WRITTEN.format(out=out),
+        figure=SINGLE if record["rounds"] == 1 else MEDIAN,
+    )
 
 
 def machine(record: dict[str, Any]) -> str:
@@ -74,9 +103,19 @@ def machine(record: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def busy(rounds: list[dict[str, float]]) -> bool:
+    """Whether it was the load that was measured."""
+    return bool(rounds) and median(one["load_cpu"] for one in rounds) >= BUSY
+
+
 def ratios(scenario: Scenario, results: Results, server: str, *, per_cpu: bool = False) -> list[float]:
-    """Of each round that both have: how many times better than the peer by the first column, or by it `per_cpu`."""
+    """Of each round that both have: how many times better than the peer by the first column, or by it `per_cpu`.
+
+    None where the load was busy with one of the two: then it was the load that was measured.
+    """
     column = scenario.columns[0]
+    if busy(results.get(server, [])) or busy(results.get(PEER, [])):
+        return []
 
     def figure(one: dict[str, float]) -> float:
         return one[column.key] / (one["server_cpu"] or math.inf) if per_cpu else one[column.key]
@@ -88,18 +127,25 @@ def ratios(scenario: Scenario, results: Results, server: str, *, per_cpu: bool =
 
 def ratio_table(done: list[Scenario], results: dict[str, Results], *, per_cpu: bool = False) -> str:
     """A row for each server; more is better in each cell."""
-    shown = [one for one in done if one.columns[0].more_is_better or not per_cpu]
+    shown = [
+        one
+        for one in done
+        if one.columns[0].more_is_better or not per_cpu
+        if any(ratios(one, results[one.name], server, per_cpu=per_cpu) for server in SERVERS)
+    ]
     rows = [["server", *(f"{one.name} ({one.columns[0].title})" for one in shown)]]
     for server in SERVERS:
-        cells = [spread(ratios(one, results[one.name], server, per_cpu=per_cpu), ".2f") for one in shown]
-        if any(cells):
+        cells = [spread(ratios(one, results[one.name], server, per_cpu=per_cpu), ".2f") or "–" for one in shown]
+        if any(results[one.name].get(server) for one in shown):
             rows.append([server, *cells])
     return markdown(rows)
 
 
-def section(scenario: Scenario, results: Results, errors: dict[str, str]) -> str:
-    """One scenario's medians."""
-    options = ", ".join(f"{name} {value:,}" for name, value in scenario.options.items() if isinstance(value, int))
+def section(scenario: Scenario, results: Results, errors: dict[str, str], changed: dict[str, Any]) -> str:
+    """One scenario's medians; `changed` are the options of this run that are not the scenario's own."""
+    merged = {**scenario.options, **changed}
+    told = [name for name in merged if name in changed or (isinstance(merged[name], int) and merged[name])]
+    options = ", ".join(f"{name} {merged[name]:,}" for name in told)
     shown = [*scenario.columns]
     if all(column.key != "server_cpu" for column in shown):
         shown.append(Column("server_cpu", "server CPU", ".0%"))
@@ -113,7 +159,7 @@ def section(scenario: Scenario, results: Results, errors: dict[str, str]) -> str
     notes += [
         f"- {server}: the load needed {BUSY:.0%} of its core or more: no measurement of the server."
         for server, rounds in results.items()
-        if rounds and median(one["load_cpu"] for one in rounds) >= BUSY
+        if busy(rounds)
     ]
     return "\n".join([f"## {scenario.name}\n", f"{options}.\n" if options else "", markdown(rows), *notes, ""])
 
@@ -157,5 +203,5 @@ def _plots(done: list[Scenario], results: dict[str, Results]) -> dict[str, str]:
     if groups := {name: group for name, group in groups.items() if group}:
         plots["ratios"] = bars(groups, f"Times {PEER}, logarithmic; more is better", OURS)
     if series := growth(results):
-        plots["growth"] = lines(series, "µs of CPU for one delivery, against")
+        plots["growth"] = lines(series, "µs of the server's CPU for one delivery")
     return plots

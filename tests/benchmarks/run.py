@@ -11,9 +11,11 @@ import argparse
 import json
 import os
 import resource
+import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +50,16 @@ SHORT_SERVERS = [OURS, "trio_chat, sqlite", "websockets"]
 
 @attrs.define
 class Record:
-    """All that was measured: results and errors by scenario and server, a result for each round."""
+    """All that was measured: results and errors by scenario and server, a result for each round.
+
+    `options`: by scenario, those of the run that are not the scenario's own.
+    """
 
     rounds: int
+    short: bool = False
     results: dict[str, dict[str, list[dict[str, float]]]] = attrs.Factory(dict)
     errors: dict[str, dict[str, str]] = attrs.Factory(dict)
+    options: dict[str, dict[str, Any]] = attrs.Factory(dict)
     versions: dict[str, str] = attrs.Factory(dict)
     missing: dict[str, str] = attrs.Factory(lambda: dict(MISSING))
 
@@ -121,6 +128,7 @@ def benchmark(record: Record, scenario: Scenario, names: list[str], places: Path
     server_cpu, load_cpu = cpus()
     results = record.results.setdefault(scenario.name, {name: [] for name in names})
     errors = record.errors.setdefault(scenario.name, {})
+    record.options[scenario.name] = options
     for number in range(1, min(record.rounds, scenario.rounds) + 1):
         for name in names:
             if name in errors:
@@ -133,8 +141,9 @@ def benchmark(record: Record, scenario: Scenario, names: list[str], places: Path
                 print(f"{scenario.name}: {name}: {error}", file=sys.stderr)
                 continue
             results.setdefault(name, []).append(result)
-            figure, load, others = (result[key] for key in (scenario.columns[0].key, "load_cpu", "others"))
-            line = f"{scenario.name} {number}: {name}: {figure:,.1f}, load {load:.0%}, others {others:.0%}"
+            column, load, others = scenario.columns[0], result["load_cpu"], result["others"]
+            figure = f"{format(result[column.key], column.form)} {column.title}"
+            line = f"{scenario.name}, round {number}: {name}: {figure}, load's CPU {load:.0%}, others' {others:.0%}"
             print(line, file=sys.stderr)
 
 
@@ -163,14 +172,19 @@ def within(kind: type[int | float], low: float, high: float) -> Any:
     return parse
 
 
+def quoted(names: Iterable[str]) -> str:
+    """Names as one types them: they have commas and spaces in them."""
+    return "  ".join(shlex.quote(name) for name in names)
+
+
 def arguments() -> argparse.Namespace:
     """The flags."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks.run", description=(__doc__ or "").partition("\n")[0]
     )
     every = [*SCENARIOS, *GROWTH]
-    parser.add_argument("--servers", nargs="+", choices=list(SERVERS), help="only these")
-    parser.add_argument("--scenarios", nargs="+", choices=every, metavar="NAME", help=f"of: {'; '.join(every)}")
+    parser.add_argument("--servers", nargs="+", choices=list(SERVERS), metavar="NAME", help=f"of: {quoted(SERVERS)}")
+    parser.add_argument("--scenarios", nargs="+", choices=every, metavar="NAME", help=f"of: {quoted(every)}")
     parser.add_argument("--rounds", type=within(int, 1, 20), default=5)
     parser.add_argument("--seconds", type=within(float, 0.1, 60), help="measured in each round")
     parser.add_argument("--short", action="store_true", help="a minute's worth, for CI: a smoke test, no measurement")
@@ -187,10 +201,11 @@ def main() -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
-    record = Record(rounds=1 if options.short else options.rounds)
+    record = Record(rounds=1 if options.short else options.rounds, short=options.short)
     if options.raw and options.raw.exists():
-        record = Record(**{**json.loads(options.raw.read_text()), "rounds": record.rounds})
+        record = Record(**{**json.loads(options.raw.read_text()), "rounds": record.rounds, "short": record.short})
     wanted = options.servers or (SHORT_SERVERS if options.short else list(SERVERS))
+    record.missing |= {name: "left out of this run" for name in SERVERS if name not in wanted}
     names = prepare(record, wanted, options.places)
     chosen = options.scenarios or (list(SHORT) if options.short else [*SCENARIOS, *GROWTH])
     changes = {"seconds": options.seconds} if options.seconds else {"seconds": 1.0} if options.short else {}
@@ -207,4 +222,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:  # servers and load have been stopped on the way here
+        sys.exit(130)

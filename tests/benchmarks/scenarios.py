@@ -41,6 +41,7 @@ LATENCY = (
     Column("ack_p50", "ack p50 ms", ".2f", more_is_better=False),
     Column("server_cpu", "server CPU", ".0%", more_is_better=False),
 )
+OPEN_LOOP = {"clients": 1_000, "rooms": 100, "rate": 2_000}
 MIB = {"clients": 100, "senders": 1, "window": 1, "content_bytes": 1_000_000, "slice": 1}
 
 
@@ -59,7 +60,7 @@ SCENARIOS = {
         _closed("one room, 1 sender", clients=1_000, senders=1),
         _closed("100 rooms of 10", clients=1_000, senders=100, rooms=100),
         _closed("500 private pairs", clients=1_000, senders=500, rooms=500, private=1),
-        Scenario("open loop", "pace", {"warmup": 1.0, "seconds": 4.0}, LATENCY, rounds=3),
+        Scenario("open loop", "pace", {**OPEN_LOOP, "warmup": 1.0, "seconds": 4.0}, LATENCY, rounds=3),
         _crowd("5,000 idle", STORM, kind="idle", clients=5_000, seconds=3.0),
         _crowd("10,000 idle", STORM, kind="idle", clients=10_000, seconds=21.0),
         _crowd("churn", (Column("rate", "connects and closes/s"),), kind="churn", seconds=3.0),

@@ -76,7 +76,7 @@ SERVERS = {
 # A peer that was wanted, and the reason why it is not here.
 MISSING = {
     "uWebSockets.js": "npm's registry has no such package; its authors give it out on GitHub only. "
-    "socketify above is the same C++ library under Python."
+    "socketify is the same C++ library under Python."
 }
 
 
