@@ -104,7 +104,7 @@ def build_admin() -> App:
     app = App(name="admin", help="Ask a running server, or tell it.", help_format="plaintext", version_flags=())
     for command in (
         *(info, users, user, rooms, room, connections),
-        *(kick, ban, unban, bans, announce, publish, drain, audit),
+        *(kick, ban, unban, bans, forget, announce, publish, drain, audit),
     ):
         app.command(command)
     return app
@@ -176,6 +176,21 @@ def bans(*, limit: Limit = 100, after: After = None, server: Server = HERE) -> i
     return _show(server, "GET", "/v1/bans", limit=limit, after=after)
 
 
+def forget(
+    who: Annotated[str, Parameter(help="a name: of guests, whoever had it", metavar="WHO")],
+    /,
+    *,
+    id: Annotated[bool, Parameter(name="--id", help="WHO is a user id", negative="")] = False,
+    yes: Annotated[bool, Parameter(help="it cannot be undone, and I know", negative="")] = False,
+    reason: Annotated[str, Parameter(help="for the audit, which does not say who it was")] = "",
+    server: Server = HERE,
+) -> int:
+    """Forget a user: what was said, the name, and all that is kept."""
+    if not yes:
+        return _fail(AdminError(f"forgetting {who!r} cannot be undone: say so with --yes", usage=True))
+    return _show(server, "POST", "/v1/forget", **{"id" if id else "user": who}, reason=reason)
+
+
 def announce(content: Annotated[str, Parameter(metavar="TEXT")], /, *, server: Server = HERE) -> int:
     """Tell everybody who is connected."""
     return _show(server, "POST", "/v1/announcements", content=content)
@@ -215,14 +230,19 @@ def _show(server: Server, method: str, path: str, **fields: Any) -> int:
     try:
         answer = server.ask(method, path, fields)
     except AdminError as error:
-        if sys.stderr is not None:
-            print(printable(str(error)), file=sys.stderr)
-        return 2 if error.usage else 1
+        return _fail(error)
     if server.json:
         print(jsonlib.dumps(answer, indent=2))
     else:
         _tell(answer)
     return 0
+
+
+def _fail(error: AdminError) -> int:
+    """Say what is wrong, and return the exit code."""
+    if sys.stderr is not None:
+        print(printable(str(error)), file=sys.stderr)
+    return 2 if error.usage else 1
 
 
 def _tell(answer: dict[str, Any]) -> None:

@@ -251,6 +251,7 @@ class Driver:
                 self._ask(effect)
             case Keep(record):
                 self.kept[record.kind, record.key] = record
+                self.log.keep(effect)
                 self._kept_after[record.kind, record.key] = self._asked
             case Discard(kind, key):
                 self.kept.pop((kind, key), None)

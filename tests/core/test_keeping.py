@@ -141,7 +141,7 @@ class TestTopic:
         alice.send(SetTopic(room="den", topic="tea"))
         (append,) = [effect for effect in driver.effects if isinstance(effect, Append)]
         assert isinstance(before, RoomRecord)
-        assert append.keep == (Keep(attrs.evolve(before, topic="tea")),)
+        assert append.keep == (Keep(attrs.evolve(before, topic="tea", topic_by="name:alice")),)
         assert driver.kept["room", "den"] == before
         driver.answer(Failed)
         assert driver.kept["room", "den"] == before

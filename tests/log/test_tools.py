@@ -484,7 +484,10 @@ def test_check_says_what_it_looked_at(log: Path) -> None:
         "file", "pages", "meta", "rooms", "edits", "reactions", "keys", "index", "records",
     ]  # fmt: skip
     assert "rooms: 2, with 7 entries" in checked.looked
-    assert "records: 1 room, 2 user, 0 account, 1 member, 1 session, 0 right, 0 block, 0 server_ban" in checked.looked
+    assert (
+        "records: 1 room, 2 user, 0 account, 1 member, 1 session, 0 right, 0 block, 0 server_ban, 0 forget"
+        in checked.looked
+    )
 
 
 def broken(path: Path, how: str) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from trio_chat.core.anonymous import FORGOTTEN
 from trio_chat.core.barring import Net, is_over, left, network
 from trio_chat.core.chat import AUDIT, Chat, room_name
 from trio_chat.core.codec import json_size
-from trio_chat.core.connecting import cut, end, turn_away
+from trio_chat.core.connecting import cut, put_out, turn_away
 from trio_chat.core.effects import (
     NOBODY,
     Answer,
@@ -33,6 +34,7 @@ from trio_chat.core.effects import (
 )
 from trio_chat.core.errors import Close, ErrorCode
 from trio_chat.core.events import System, timestamp
+from trio_chat.core.forgetting import forget, to_forget
 from trio_chat.core.looking import LOOKS, audit_page
 from trio_chat.core.messages import Connect
 from trio_chat.core.names import name_subject, parse_name
@@ -42,6 +44,7 @@ from trio_chat.core.orders import (
     BanUser,
     Done,
     Failure,
+    ForgetUser,
     KickUser,
     Ordered,
     Publish,
@@ -51,7 +54,7 @@ from trio_chat.core.orders import (
     Unban,
 )
 from trio_chat.core.posting import ENTRY_HEAD
-from trio_chat.core.records import ServerBanRecord
+from trio_chat.core.records import ForgetRecord, ServerBanRecord
 from trio_chat.core.sessions import Connection, User
 
 PAGE_BYTES = 256 * 1024
@@ -142,6 +145,15 @@ def _unban(chat: Chat, given: Ordered, order: Unban, now: Now) -> Append | Failu
     return _append(given, chat, "unban", ban.name, order.reason, now, keep=keep, subject=ban.key)
 
 
+def _forget(chat: Chat, given: Ordered, order: ForgetUser, now: Now) -> Append | Failure:
+    if (order.user is None) == (order.id is None):
+        return Failure(code="bad_message", message="One of user and id must be given")
+    record = to_forget(chat, order.user, order.id, now)
+    if record is None:
+        return NO_USER
+    return _append(given, chat, "forget", FORGOTTEN, order.reason, now, keep=(Keep(record),))
+
+
 def _announce(chat: Chat, given: Ordered, order: Announce, now: Now) -> Append | Failure:
     return _append(given, chat, "announce", "", order.content, now)
 
@@ -164,6 +176,7 @@ _ASK: dict[type, Callable[[Chat, Ordered, Any, Now], Append | Failure]] = {
     KickUser: _kick,
     BanUser: _ban,
     Unban: _unban,
+    ForgetUser: _forget,
     Announce: _announce,
     Publish: _publish,
     StartDrain: _drain,
@@ -201,21 +214,8 @@ def _done(given: Ordered, answer: Committed, **more: Any) -> Effect:
 
 def _kicked(chat: Chat, given: Ordered, answer: Committed, now: Now) -> list[Effect]:
     user = chat.people.by_id.get(answer.request.subject)
-    effects, closed = _put_out(chat, user, Close.KICKED, now)
-    return [*effects, _done(given, answer, connections=closed)]
-
-
-def _put_out(chat: Chat, user: User | None, code: Close, now: Now) -> tuple[list[Effect], int]:
-    """Close all connections of a user, and end the sessions; returns how many connections there were."""
-    effects: list[Effect] = []
-    closed = 0
-    for session in list(user.sessions) if user is not None else ():
-        if session.conn is not None:
-            effects += cut(chat, session.conn, code, now)
-            closed += 1
-        else:
-            effects += end(chat, session, now)
-    return effects, closed
+    closed = len(user.conns) if user is not None else 0
+    return [*put_out(chat, user, Close.KICKED, now), _done(given, answer, connections=closed)]
 
 
 def _banned(chat: Chat, given: Ordered, answer: Committed, now: Now) -> list[Effect]:
@@ -235,7 +235,8 @@ def _banned(chat: Chat, given: Ordered, answer: Committed, now: Now) -> list[Eff
     else:
         key = subject.removeprefix("name:")
         user = chat.people.by_name.get(key) if subject != key else chat.people.by_id.get(subject)
-        effects, closed = _put_out(chat, user, Close.BANNED, now)
+        closed = len(user.conns) if user is not None else 0
+        effects = put_out(chat, user, Close.BANNED, now)
         for conn, asking in list(chat.askers.get(key, {}).items()) if subject != key else ():
             effects += refuse_banned(chat, chat.conns[conn], asking.request, now)
     until = answer.request.draft.until
@@ -246,6 +247,15 @@ def _banned(chat: Chat, given: Ordered, answer: Committed, now: Now) -> list[Eff
 def _unbanned(chat: Chat, given: Ordered, answer: Committed, now: Now) -> list[Effect]:
     chat.bans.drop(answer.request.subject)
     return [_done(given, answer, subject=answer.request.subject)]
+
+
+def _forgotten(chat: Chat, given: Ordered, answer: Committed, now: Now) -> list[Effect]:
+    (change,) = answer.request.keep
+    assert isinstance(change, Keep)
+    assert isinstance(change.record, ForgetRecord)
+    user = chat.people.of_subject(change.record.key)
+    closed = len(user.conns) if user is not None else 0
+    return [*forget(chat, change.record, now), _done(given, answer, connections=closed)]
 
 
 def _announced(chat: Chat, given: Ordered, answer: Committed, now: Now) -> list[Effect]:
@@ -277,6 +287,7 @@ _DO: dict[str, Callable[[Chat, Ordered, Committed, Now], list[Effect]]] = {
     "kick": _kicked,
     "ban": _banned,
     "unban": _unbanned,
+    "forget": _forgotten,
     "announce": _announced,
     "publish": _published,
     "drain": _drained,

@@ -238,6 +238,14 @@ def end(chat: Chat, session: Session, now: Now) -> list[Effect]:
     return []
 
 
+def put_out(chat: Chat, user: User | None, code: Close, now: Now) -> list[Effect]:
+    """Close all connections of a user, if there is one, and end the sessions."""
+    effects: list[Effect] = []
+    for session in list(user.sessions) if user is not None else ():
+        effects += end(chat, session, now) if session.conn is None else cut(chat, session.conn, code, now)
+    return effects
+
+
 def end_user(chat: Chat, user: User, now: Now) -> list[Effect]:
     """Nobody can come back as this user: the name is free."""
     effects: list[Effect] = []

@@ -20,7 +20,7 @@ from trio_chat.core.values import frozen
 
 ConnId: TypeAlias = int
 Verdict: TypeAlias = Literal["kick", "mute", "unmute", "ban", "unban", "promote", "demote", "room"]
-Office: TypeAlias = Literal["announce", "publish", "drain"]  # of operators, in the audit
+Office: TypeAlias = Literal["announce", "publish", "drain", "forget"]  # of operators, in the audit
 EntryKind: TypeAlias = Literal["message", "private", "edit", "delete", "react", "topic", Verdict, Office]
 
 NOBODY: ConnId = 0  # asks for an operator: no connection does

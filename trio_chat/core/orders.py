@@ -52,6 +52,18 @@ class Unban(Act, frozen=True, kw_only=True):
     reason: Text = ""
 
 
+class ForgetUser(Act, frozen=True, kw_only=True):
+    """Forget a user: what was said, the name, and all that is kept; a minute later no file of the log has any of it.
+
+    Of `user` (a name: of guests, whoever had it) and `id` (a user id), one is given. Connections are closed (4504), and
+    private conversations are gone as a whole. It cannot be undone.
+    """
+
+    user: Called | None = None
+    id: Annotated[str, Meta(min_length=1, max_length=512)] | None = None
+    reason: Text = ""
+
+
 class Announce(Act, frozen=True, kw_only=True):
     """Tell everybody who is connected: `system` with the event `announcement`. It is in no room's log."""
 

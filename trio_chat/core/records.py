@@ -9,6 +9,9 @@ from typing import ClassVar, Literal, TypeAlias
 
 import attrs
 
+from trio_chat.core.identity import PREFIX
+from trio_chat.core.names import name_subject, parse_name
+
 Access: TypeAlias = Literal["public", "private", "readonly"]
 Right: TypeAlias = Literal["moderator", "invited", "muted", "banned"]
 
@@ -17,7 +20,8 @@ Right: TypeAlias = Literal["moderator", "invited", "muted", "banned"]
 class RoomRecord:
     """A room or, with `between` (two user ids), a private conversation.
 
-    `deserted_at`: since when nobody is a member of it. `access`: the `kind` that its owner gave it.
+    `deserted_at`: since when nobody is a member of it. `access`: the `kind` that its owner gave it. `topic_by`: whose
+    words the topic is, see `author_subject`.
     """
 
     kind: ClassVar[str] = "room"
@@ -32,6 +36,7 @@ class RoomRecord:
     access: Access = "public"
     slow_mode: float = 0.0  # seconds
     receipts: bool = False
+    topic_by: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -160,13 +165,41 @@ class ServerBanRecord:
         return self.at
 
 
+@attrs.frozen(kw_only=True)
+class ForgetRecord:
+    """Whatever `key` (a user id or, of guests, `name:KEY`) wrote until `at` is to be erased; `name_key`: its name's.
+
+    `settled`: nothing more can come of it, and all that the core knew is gone. Then the log does its part, by and by,
+    and drops this record when that is done.
+    """
+
+    kind: ClassVar[str] = "forget"
+    key: str
+    name_key: str
+    at: float  # seconds since 1970
+    settled: bool = False
+
+    @property
+    def number(self) -> float:
+        """Its place: they are in the order in which they were given."""
+        return self.at
+
+
 Record: TypeAlias = (
-    RoomRecord | UserRecord | AccountRecord | MemberRecord | SessionRecord | RightRecord | BlockRecord | ServerBanRecord
+    RoomRecord
+    | UserRecord
+    | AccountRecord
+    | MemberRecord
+    | SessionRecord
+    | RightRecord
+    | BlockRecord
+    | ServerBanRecord
+    | ForgetRecord
 )
 RECORDS: tuple[type[Record], ...] = (
     *(RoomRecord, UserRecord, AccountRecord, MemberRecord),
     *(SessionRecord, RightRecord, BlockRecord),
-    ServerBanRecord,
+    *(ServerBanRecord, ForgetRecord),
 )
 
 
@@ -178,6 +211,11 @@ def member_key(user: str, room: str) -> str:
 def right_key(room: str, what: Right, subject: str) -> str:
     """The key of a right."""
     return f"{what}\n{room}\n{subject}"
+
+
+def author_subject(author: str, sender: str) -> str:
+    """Under what is kept who wrote: a user id or, of a guest, `name:KEY`."""
+    return name_subject(parse_name(sender)) if author.startswith(PREFIX["guest"]) else author
 
 
 def block_key(user: str, subject: str) -> str:

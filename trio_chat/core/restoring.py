@@ -13,6 +13,7 @@ from trio_chat.core.chat import AUDIT, Chat
 from trio_chat.core.connecting import end_user
 from trio_chat.core.effects import Effect, Forget, Note, Now
 from trio_chat.core.errors import Close
+from trio_chat.core.forgetting import forget
 from trio_chat.core.keeping import discard, keep_member, keep_room, keep_session
 from trio_chat.core.limits import Window
 from trio_chat.core.membership import close_if_empty, succeed
@@ -20,6 +21,7 @@ from trio_chat.core.names import parse_name
 from trio_chat.core.records import (
     AccountRecord,
     BlockRecord,
+    ForgetRecord,
     MemberRecord,
     Record,
     Restored,
@@ -35,7 +37,7 @@ from trio_chat.core.sessions import UNKNOWN, Mark, Session, User
 from trio_chat.core.settings import Settings
 
 Numbered: TypeAlias = (
-    RoomRecord | UserRecord | MemberRecord | SessionRecord | RightRecord | BlockRecord | ServerBanRecord
+    RoomRecord | UserRecord | MemberRecord | SessionRecord | RightRecord | BlockRecord | ServerBanRecord | ForgetRecord
 )
 Kept = TypeVar("Kept", bound=Numbered)
 
@@ -72,6 +74,9 @@ def restore(chat: Chat, given: Restored, now: Now) -> list[Effect]:
         for key, span in given.spans.items()
         if key != AUDIT and not _is_of(chat.rooms.get(key), span)
     ]
+    for record in _of(given, ForgetRecord):
+        if not record.settled:  # that process died before
+            effects += forget(chat, record, now)
     effects += _settle(chat, now)
     if chat.people.by_id:
         found = len(chat.people.by_id), len(chat.rooms.listed), "" if given.trusted else ", each in a new epoch"
@@ -132,7 +137,7 @@ def _audit(chat: Chat, given: Restored) -> None:
 
 
 def _settings(record: RoomRecord) -> Settings:
-    return Settings(record.topic, record.access, record.slow_mode, record.receipts)
+    return Settings(record.topic, record.access, record.slow_mode, record.receipts, record.topic_by)
 
 
 def _span(given: Restored, room: Room) -> None:

@@ -24,7 +24,10 @@ What a `Log` guarantees, whatever keeps it:
    an entry with reactions `REACTIONS_BYTES` more than its draft.
 8. What is kept is what was kept last under each kind and key. It is committed in the order of the calls, together with
    the entries: what was kept before an entry was submitted is not lost if that entry is committed.
-9. A log that cannot commit answers an `Append` with `Failed` and goes on answering `Read` and `Search`, if it can;
+9. When a `ForgetRecord` that is `settled` is kept, all that it is of is erased, as by a `delete`, or has the name
+   `FORGOTTEN` in its place (see `anonymous`), at most a minute later not in a file either; a large file takes longer by
+   the time that it takes to be read. Then the record is kept no longer.
+10. A log that cannot commit answers an `Append` with `Failed` and goes on answering `Read` and `Search`, if it can;
    `trouble` says why. Nothing of what failed is in the log; what is to be kept is committed when it can again.
 """
 

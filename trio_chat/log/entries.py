@@ -95,6 +95,16 @@ def unindex(db: Database, entry: int, content: str) -> None:
         db.execute("INSERT INTO search(search, rowid, words) VALUES ('delete', ?, ?)", (entry, " ".join(words)))
 
 
+def erase(db: Database, entry: int, message: int, size: int) -> Iterable[int]:
+    """Take the content of an entry away, with the edits of the `message` that it is of; returns whose it was."""
+    edits = [place for (place,) in db.rows(_EDITS, (message,))]
+    places = dict.fromkeys((entry, *edits))
+    for place in places:
+        db.execute("UPDATE entries SET content = '', size = ?, erased = 1, edited = NULL WHERE id = ?", (size, place))
+    db.execute("DELETE FROM reactions WHERE target = ?", (entry,))
+    return places
+
+
 @attrs.frozen
 class Target:
     """The entry that another refers to. `message`: itself, or what it is an edit of."""
@@ -278,13 +288,8 @@ class Entries:
 
     def _erase(self, target: Target, size: int) -> None:
         """Nothing tells any longer what was said: nor do its edits, nor the digests by which a retry is known."""
-        edits = [place for (place,) in self._db.rows(_EDITS, (target.message,))]
-        for place in dict.fromkeys((target.id, *edits)):
-            self._db.execute(
-                "UPDATE entries SET content = '', size = ?, erased = 1, edited = NULL WHERE id = ?", (size, place)
-            )
+        for place in erase(self._db, target.id, target.message, size):
             self._erase_digest(place)
-        self._db.execute("DELETE FROM reactions WHERE target = ?", (target.id,))
         self._db.execute(ERASE)
 
     def _erase_digest(self, place: int) -> None:

@@ -44,6 +44,13 @@ class Marks:
         else:
             users[draft.author] = seq, draft.sender
 
+    def forget(self, draft: Draft) -> None:
+        """Take a reaction away, if it is still there."""
+        users = self.reactions.get(draft.emoji, {})
+        users.pop(draft.author, None)
+        if not users:
+            self.reactions.pop(draft.emoji, None)
+
     def shown(self) -> tuple[Reaction, ...]:
         """What reading shows of the reactions."""
         return shown(

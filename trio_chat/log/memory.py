@@ -11,6 +11,8 @@ import attrs
 import trio
 
 from trio_chat.config import History
+from trio_chat.core.anonymous import TEXTS, anonymous, is_by
+from trio_chat.core.codec import json_size
 from trio_chat.core.effects import (
     Answer,
     Append,
@@ -32,7 +34,8 @@ from trio_chat.core.effects import (
     Stale,
 )
 from trio_chat.core.errors import ErrorCode
-from trio_chat.core.records import Restored
+from trio_chat.core.posting import ENTRY_HEAD
+from trio_chat.core.records import ForgetRecord, Restored
 from trio_chat.core.words import words_of
 from trio_chat.log.marks import Marks, digest, shown_size
 
@@ -152,6 +155,32 @@ class _RoomLog:
         self.words.pop(target.seq, None)
         return grown
 
+    def forget(self, record: ForgetRecord) -> int:
+        """Forget a user, as `Forgetting` does in a file; returns by how many bytes all grew."""
+        grown = 0
+        authors = set()
+        for seq in range(self.first, self.last + 1):
+            old = self.entries[seq].draft
+            if anonymous(old, record) is old:
+                continue
+            if is_by(old, record):
+                authors.add(old.author)
+                grown += self._take_back(seq)
+            entry = self.entries[seq]
+            self.entries[seq] = attrs.evolve(entry, draft=anonymous(entry.draft, record))
+        self.keys = {key: known for key, known in self.keys.items() if key[0] not in authors}
+        return grown
+
+    def _take_back(self, seq: int) -> int:
+        """Erase a text, or take a reaction away; returns by how many bytes all grew."""
+        entry, of = self.entries[seq], self.entries[seq].draft.of or 0
+        if entry.draft.kind == "react" and of in self.marks:
+            self.marks[of].forget(entry.draft)
+            self.entries[of] = attrs.evolve(self.entries[of], reactions=self.marks[of].shown())
+        if entry.draft.kind not in TEXTS or entry.erased or (entry.draft.kind == "edit" and of in self.entries):
+            return 0  # an edit of one's own message was erased with it, and one of another's is the other's
+        return self.erase(entry, json_size("") + ENTRY_HEAD)
+
     def hits(self, number: int, key: str, needles: tuple[str, ...], before: Place | None) -> Iterator[Hit]:
         """What a search finds, in its order: 45 ns for each entry looked at in vain (45 ms for 100 rooms of 10,000)."""
         longest = max(needles, key=len)  # likely the rarest
@@ -194,7 +223,10 @@ class MemoryLog:
         return _read(room, request)
 
     def keep(self, change: Keep | Discard) -> None:
-        """Nothing: a record is needed by the next process, and then this log is gone."""
+        """Forget a user. Else nothing: a record is needed by the next process, and then this log is gone."""
+        if isinstance(change, Keep) and isinstance(change.record, ForgetRecord) and change.record.settled:
+            for room in self._rooms.values():
+                self.bytes += room.forget(change.record)
 
     def forget(self, request: Forget) -> None:
         """Drop a room and its entries."""

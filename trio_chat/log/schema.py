@@ -14,7 +14,7 @@ SEQ_MASK = (1 << SEQ_BITS) - 1
 KINDS = (  # an entry's `kind` is the place in here
     *("message", "private", "edit", "delete", "react", "topic"),
     *("kick", "mute", "unmute", "ban", "unban", "promote", "demote", "room"),
-    *("announce", "publish", "drain"),
+    *("announce", "publish", "drain", "forget"),
 )
 EDIT = KINDS.index("edit")
 META: dict[str, type] = {  # what `meta` has in any case

@@ -100,6 +100,11 @@ class Spans:
             self._cache[key] = room
         return room
 
+    def after(self, number: int) -> RoomSpan | None:
+        """The first room whose id is `number` or higher."""
+        row = self._db.row("SELECT key FROM rooms WHERE id >= ? ORDER BY id LIMIT 1", (number,))
+        return None if row is None else self.find(row[0])
+
     def make(self, key: str, epoch: str) -> RoomSpan:
         """A new room."""
         cursor = self._db.execute(

@@ -26,10 +26,11 @@ from trio_chat.core.effects import (
     Search,
     Stale,
 )
-from trio_chat.core.records import Restored, Span
+from trio_chat.core.records import ForgetRecord, Restored, Span
 from trio_chat.log import LogError, kept
 from trio_chat.log.database import Database, said, undecodable, why
 from trio_chat.log.entries import Entries
+from trio_chat.log.forgetting import Forgetting
 from trio_chat.log.opening import Opened, Sync, open_log, regenerate
 from trio_chat.log.search import Finder
 from trio_chat.log.spans import Spans
@@ -51,7 +52,8 @@ class Store:
         self._opened, self._db = opened, opened.db
         self._spans = Spans(self._db, history)
         self._entries = Entries(self._db, self._spans, history.dedupe_window)
-        self._tidy = Tidy(self._db, self._spans, opened.file)
+        self._forgetting = Forgetting(self._db, self._spans, opened.path)
+        self._tidy = Tidy(self._db, self._spans, opened.file, self._forgetting)
         self._owed: kept.Changes = {}  # what is to be kept and could not be committed
         self._forgets: dict[str, Forget] = {}  # likewise, of each room the last
         self._retry_at = self._tidy_at = -1e9  # monotonic
@@ -187,6 +189,8 @@ class Store:
         self._tidy.notice(self._spans.committed())
         if erasing:
             self._tidy.erased()
+        if any(kind == ForgetRecord.kind for kind, _ in changes):
+            self._forgetting.look()
         self._owed.clear()
         self._forgets.clear()
         return answers

@@ -18,6 +18,7 @@ import attrs
 from trio_chat.core.effects import Now
 from trio_chat.log.database import Database
 from trio_chat.log.entries import index, unindex
+from trio_chat.log.forgetting import Forgetting
 from trio_chat.log.scrub import ScrubError, scrub
 from trio_chat.log.spans import RoomSpan, Spans
 
@@ -45,8 +46,8 @@ class Erasure:
 class Tidy:
     """Jobs that take turns, so that none starves another."""
 
-    def __init__(self, db: Database, spans: Spans, file: int) -> None:
-        self._db, self._spans, self._file = db, spans, file
+    def __init__(self, db: Database, spans: Spans, file: int, forgetting: Forgetting) -> None:
+        self._db, self._spans, self._file, self._forgetting = db, spans, file, forgetting
         self._unindexed: dict[str, None] = {}  # rooms that may have entries no search finds, and …
         self._unswept: dict[str, None] = {}  # … rows of what is no longer held
         self._doomed = True  # there may be rows of closed rooms
@@ -55,7 +56,7 @@ class Tidy:
         self._erase_at = self._patrol_at = -1e9
         self._room = self._key = -1  # how far the patrol is; -1: it rests
         self._jobs: deque[Callable[[Now, float], bool]] = deque(
-            (self._index, self._sweep, self._doom, self._erase, self._patrol)
+            (self._index, self._sweep, self._doom, self._forget, self._erase, self._patrol)
         )
 
     def notice(self, rooms: Iterable[RoomSpan]) -> None:
@@ -170,6 +171,14 @@ class Tidy:
         self._commit()
         return True
 
+    def _forget(self, _now: Now, until: float) -> bool:
+        """Forget whoever is to be forgotten; an erasure waits for the end of it."""
+        if not self._forgetting.busy:
+            return False
+        if self._forgetting.slice(until):
+            self.erased()
+        return True
+
     def _delete(self, low: int, high: int, indexed: int, until: float) -> int:
         """Delete entries from `low` on, until it is time; returns the last id that is gone."""
         done = low - 1
@@ -226,7 +235,7 @@ class Tidy:
         if now.mono < self._erase_at:
             return False
         if self._erasure is None:
-            if not self._wanted or self._doomed:
+            if not self._wanted or self._doomed or self._forgetting.busy:
                 return False
             self._wanted = False
             if not self._db.row("SELECT value FROM meta WHERE key = 'erase'")[0]:

@@ -64,6 +64,7 @@ ROUTES = (
     Route("GET", "/v1/bans", orders.ListBans, orders.Bans),
     Route("POST", "/v1/bans", orders.BanUser, orders.Done),
     Route("DELETE", "/v1/bans/{subject}", orders.Unban, orders.Done),
+    Route("POST", "/v1/forget", orders.ForgetUser, orders.Done),
     Route("POST", "/v1/announcements", orders.Announce, orders.Done),
     Route("POST", "/v1/drain", orders.StartDrain, orders.Done),
     Route("GET", "/v1/audit", orders.ShowAudit, orders.AuditPage),
