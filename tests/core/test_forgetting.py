@@ -147,8 +147,11 @@ def test_a_proven_user_by_name_or_id() -> None:
 def test_a_topic_that_the_log_has_not_answered_yet() -> None:
     driver = Driver()
     zoe, bob = lively(driver)
+    send(zoe, Join(room="attic"), Join(room="cellar"))
+    driver.connect("eve")
     driver.held = True
     driver.apply(Ordered(1, "admin", orders.ForgetUser(user="zoe")))
+    zoe.send(SetTopic(room="attic", topic="zebras"))
     zoe.send(SetTopic(room="den", topic="zebras"))
     driver.release()
     assert traces(driver, "zoe", "zoo", "zebra") == []

@@ -181,7 +181,7 @@ def fill(log: FileKind) -> list[str]:
     """Entries of zoe and others in some rooms; returns the words that must go."""
     doomed = []
     for number in range(COUNT):
-        room, mine = f"room{number % 7}", number % 3 == 0
+        room, mine = f"room{number % 7 if number % 2 else 0}", number % 3 == 0
         content = f"{marker('said', number)} " + "long " * (number % 300)
         if mine:
             doomed.append(marker("said", number))
