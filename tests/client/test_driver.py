@@ -196,7 +196,10 @@ async def test_retry_after_is_kept(autojump_clock: MockClock) -> None:
         nursery.cancel_scope.cancel()
 
 
-@pytest.mark.parametrize("url", ["http://host/ws", "ws:///ws", "host", ""])
+NO_URLS = ["http://host/ws", "ws:///ws", "host", "", "ws://host:0", "ws://host:99999", "ws://[::1/ws", "ws://a..b/ws"]
+
+
+@pytest.mark.parametrize("url", [*NO_URLS, f"ws://{'a' * 64}/ws", "ws://host/é", "ws://host/a b", "ws://host/\n"])
 async def test_what_is_no_url(url: str, autojump_clock: MockClock) -> None:
     with pytest.raises(ValueError, match="no WebSocket URL"):
         async with open_chat_client(url, "ann"):

@@ -56,12 +56,20 @@ class Target:
         Raises:
             ValueError: it is no such URL.
         """
-        parts = urlsplit(url)
-        if parts.scheme not in ("ws", "wss") or parts.hostname is None:
-            raise ValueError(f"{url!r} is no WebSocket URL: ws://HOST[:PORT][/PATH], or wss://")
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname or "", parts.port
+            host.encode("idna")
+        except ValueError:  # of a port, of an IPv6 address, or of a name with a part that is too long or empty
+            good = False
+        else:
+            good = parts.scheme in ("ws", "wss") and host != "" and port != 0
+        if not good or not url.isascii() or not url.isprintable() or " " in url:
+            form = "ws://HOST[:PORT][/PATH] or wss://…, with a port from 1 to 65535, in ASCII without spaces"
+            raise ValueError(f"{url!r} is no WebSocket URL: {form}")
         tls = parts.scheme == "wss"
         resource = (parts.path or "/ws") + (f"?{parts.query}" if parts.query else "")
-        return cls(parts.hostname, parts.port or (443 if tls else 80), resource, tls)
+        return cls(host, port or (443 if tls else 80), resource, tls)
 
     @property
     def header(self) -> str:
