@@ -161,15 +161,38 @@ def test_tls_to_a_port_without_it_is_told_at_once(
         (b"404 x\r\nContent-Length: 22\r\n\r\n<html>\n<b>no</b></html>", "404 Not Found"),
         (b"799 x\r\nContent-Length: 0\r\n\r\n", "799 "),
         (b"503 x\r\nContent-Length: 9\r\n\r\nfull\nhere", "503 full"),
-        (
-            b"403 x\r\nContent-Length: 6\r\n\r\nbanned",
-            f"403 banned ({guest.TRUST})",
-        ),
+        (b"403 x\r\nContent-Length: 2\r\n\r\nno", "403 no"),
+        (b"403 x\r\nRetry-After: 9\r\nContent-Length: 6\r\n\r\nbanned", f"403 banned ({guest.ATTEMPTS})"),
     ],
 )
 def test_a_refusal_has_words(answer: bytes, shown: str, capsys: pytest.CaptureFixture[str]) -> None:
     with tcp(b"HTTP/1.1 " + answer) as place:
         assert complaint(f"ws://{place}/ws", capsys) == f"connection 1 was refused: {shown}".strip()
+
+
+def test_a_page_is_no_refusal(capsys: pytest.CaptureFixture[str]) -> None:
+    with tcp(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>") as place:
+        assert complaint(f"ws://{place}/ws", capsys) == "connection 1 got no WebSocket: 200 OK"
+
+
+def test_an_address_that_is_never_served_gets_no_advice(capsys: pytest.CaptureFixture[str]) -> None:
+    server = Server("--log", "memory", "--denied-addresses", "127.0.0.0/8").ready()
+    try:
+        assert complaint(server.url, capsys) == "connection 1 was refused: 403 This address is not served"
+    finally:
+        server.kill()
+
+
+def test_an_address_that_is_banned_for_its_attempts_is_told_the_remedy(capsys: pytest.CaptureFixture[str]) -> None:
+    """The first load gets it banned, the second one finds it so."""
+    server = Server("--log", "memory", "--max-attempts", "1").ready()
+    try:
+        assert complaint(server.url, capsys).startswith("connection 2 was refused: 429 ")
+        told = complaint(server.url, capsys)
+    finally:
+        server.kill()
+    assert told == f"connection 1 was refused: 403 This address is banned for a while ({guest.ATTEMPTS})"
+    assert "--trusted-addresses 127.0.0.0/8" in told
 
 
 def test_rooms_that_may_not_be_made_are_told_with_the_limit(capsys: pytest.CaptureFixture[str]) -> None:
@@ -181,6 +204,7 @@ def test_rooms_that_may_not_be_made_are_told_with_the_limit(capsys: pytest.Captu
     err = capsys.readouterr().err
     assert "could not join its room: Too fast" in err
     assert "--rooms-created-per-hour" in err
+    assert "--trusted-addresses 127.0.0.0/8" in err
 
 
 def test_too_few_descriptors_are_told(capsys: pytest.CaptureFixture[str]) -> None:

@@ -99,12 +99,14 @@ def test_no_server_is_told_in_one_line(server: Server, capsys: pytest.CaptureFix
     [
         ("ws://example.org/ws", "example.org is not this machine: --yes"),
         ("ws://192.0.2.1:10000/ws", "192.0.2.1 is not this machine: --yes"),
-        ("http://127.0.0.1/", "must be ws://"),
-        ("ws:///ws", "must be ws://"),
-        ("ws://localhost:99999/ws", "'ws://localhost:99999/ws' must be ws://"),
-        ("ws://localhost:abc/ws", "'ws://localhost:abc/ws' must be ws://"),
-        ("ws://localhost:0/ws", "'ws://localhost:0/ws' must be ws://"),
-        ("ws://[::1:10000/ws", "'ws://[::1:10000/ws' must be ws://"),
+        ("http://127.0.0.1/", "is no WebSocket URL: ws://"),
+        ("ws:///ws", "is no WebSocket URL: ws://"),
+        ("ws://localhost:99999/ws", "'ws://localhost:99999/ws' is no WebSocket URL: ws://"),
+        ("ws://localhost:abc/ws", "'ws://localhost:abc/ws' is no WebSocket URL: ws://"),
+        ("ws://localhost:0/ws", "'ws://localhost:0/ws' is no WebSocket URL: ws://"),
+        ("ws://[::1:10000/ws", "'ws://[::1:10000/ws' is no WebSocket URL: ws://"),
+        ("ws://localhost/wé", "'ws://localhost/wé' is no WebSocket URL: ws://"),
+        ("ws://localhost/ws?a=b c", "'ws://localhost/ws?a=b c' is no WebSocket URL: ws://"),
         ("ws://0.0.0.0:10000/ws", "0.0.0.0 is no address to connect to: this machine is 127.0.0.1"),
         ("ws://[::]:10000/ws", ":: is no address to connect to: this machine is [::1]"),
         ("ws://localhost.:10000/ws", "localhost. is no address to connect to: this machine is localhost"),
@@ -126,7 +128,7 @@ def test_only_this_machine_is_loaded_unasked(url: str, complaint: str, capsys: p
         ({"rate": 0.0}, "rate"),
         ({"rate": 10_001.0}, "rate"),
         ({"seconds": 3_601.0}, "seconds"),
-        ({"rate": 10_000.0, "seconds": 3_600.0}, "rate and seconds"),
+        ({"rate": 10_000.0, "seconds": 3_600.0}, "36,000,000 messages and 360,000,000 deliveries: at most"),
     ],
 )
 def test_everything_is_bounded(wrong: dict[str, float], name: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -146,7 +148,8 @@ def test_help_tells_bounds_and_what_is_left_behind(
     monkeypatch.setenv("COLUMNS", "200")
     assert main(["bench", "--help"]) == 0
     out = capsys.readouterr().out
-    for words in ("at most 10,000", "at most 3,600", "--trusted-addresses", "stay in its log"):
+    bounds = ("at most 10,000", "at most 3,600", "at most 1,000,000 messages and 10,000,000 deliveries")
+    for words in (*bounds, "--trusted-addresses", "stay in its log"):
         assert words in out
 
 

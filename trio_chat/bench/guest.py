@@ -21,8 +21,9 @@ from trio_chat.core.errors import Close
 OPEN_SECONDS = 10.0  # for each of three steps: stream, handshake, and `welcome` with `join`
 CLOSE_SECONDS = 2.0  # for the farewell
 MAX_MESSAGE = 1 << 20  # characters
-TRUST = "it counts connections by address; a server with --trusted-addresses 127.0.0.0/8 does not count this machine's"
-MAY_CREATE = "does the server's --rooms-created-per-hour allow as many as --rooms?"
+TRUST = "a server with --trusted-addresses 127.0.0.0/8 does not count what comes from its own machine"
+ATTEMPTS = f"it counts attempts by address; {TRUST}"
+CREATION = f"likely its --rooms-created-per-hour, which counts all runs by address; {TRUST}"
 FOREIGN = "this is a WebSocket server, but no trio_chat"
 NAMES = {1000: "done", 1001: "going away", 1005: "without a code", ABNORMAL: "connection lost"}  # that `Close` lacks
 
@@ -82,7 +83,7 @@ class Guest:
             if frame is None:
                 return f"could not join its room: {FOREIGN}"
             if frame.type == "error":
-                hint = f" ({MAY_CREATE})" if frame.code == "rate_limited" else ""
+                hint = f" ({CREATION})" if frame.code == "rate_limited" else ""
                 return f"could not join its room: {frame.content}{hint}"
             if frame.id == "join":
                 return None
@@ -133,7 +134,9 @@ def refused(end: Lost | Rejected, step: str) -> str:
     if isinstance(end, Rejected):
         page = end.reason.startswith("<") or end.reason == "refused"  # HTML, or no body at all
         reason = phrase(end.status) if page else end.reason.partition("\n")[0]
-        return f"was refused: {end.status} {reason}" + (f" ({TRUST})" if end.status in (403, 429) else "")
+        counted = end.status in (403, 429) and end.retry_after is not None  # 403 alone: never served
+        answer = "was refused" if end.status >= 400 else "got no WebSocket"
+        return f"{answer}: {end.status} {reason}" + (f" ({ATTEMPTS})" if counted else "")
     if end.code is None and step == "handshake":
         return f"had no answer to its handshake within {OPEN_SECONDS:g} s: is this a WebSocket server?"
     if end.code is None:

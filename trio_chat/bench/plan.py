@@ -36,8 +36,12 @@ class Plan:
         """Check what several fields say together."""
         if self.rooms > self.connections:
             raise ValueError(f"rooms: {self.rooms} must be at most connections = {self.connections}")
-        if self.messages > MAX_MESSAGES or self.messages * self.members(0) > MAX_DELIVERIES:
-            raise ValueError(f"rate and seconds: over {MAX_MESSAGES:,} messages or {MAX_DELIVERIES:,} deliveries")
+        deliveries = self.messages * self.members(0)
+        if self.messages > MAX_MESSAGES or deliveries > MAX_DELIVERIES:
+            raise ValueError(
+                f"rate, seconds, connections and rooms make {self.messages:,} messages and {deliveries:,} deliveries: "
+                f"at most {MAX_MESSAGES:,} and {MAX_DELIVERIES:,}"
+            )
 
     @property
     def messages(self) -> int:

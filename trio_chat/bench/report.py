@@ -8,7 +8,7 @@ from trio_chat.bench.tally import Tally
 
 # Name → share of the samples, and how many there must be for it to mean something.
 SHARES = {"p50": (0.5, 1), "p90": (0.9, 10), "p99": (0.99, 100), "p99.9": (0.999, 1_000), "max": (1.0, 1)}
-LATE_SHARE, LATE_SECONDS = 0.05, 0.25  # over its time by both together, a load was not at the rate that was wanted
+LATE_SHARE, LATE_SECONDS = 0.01, 0.25  # over its time by both together, a load was not at the rate that was wanted
 
 
 def percentile(ordered: list[float], share: float) -> float:

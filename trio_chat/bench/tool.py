@@ -19,13 +19,23 @@ import trio
 from cyclopts import Parameter, Token
 
 from trio_chat.bench.load import load
-from trio_chat.bench.plan import MAX_CONNECTIONS, MAX_RATE, MAX_SECONDS, BenchError, Plan
+from trio_chat.bench.plan import (
+    MAX_CONNECTIONS,
+    MAX_DELIVERIES,
+    MAX_MESSAGES,
+    MAX_RATE,
+    MAX_SECONDS,
+    BenchError,
+    Plan,
+)
 from trio_chat.bench.report import summary, text
 from trio_chat.bench.tally import Tally
+from trio_chat.client.connection import Target
 
 SPELLINGS = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "localhost.": "localhost"}  # of this machine: wrong, right
 ERASE = "\r\x1b[K"  # a terminal's line
-HELP = """Load a server and say how late it answers.
+HELP = f"""Load a server and say how late it answers: at most {MAX_MESSAGES:,} messages and \
+{MAX_DELIVERIES:,} deliveries.
 
 Its limits stay on, and some are counted by address: to be loaded from this machine with many guests, a server needs \
 --trusted-addresses 127.0.0.0/8.
@@ -83,18 +93,12 @@ def checked(url: str, yes: bool) -> str:
     Raises:
         ValueError: it is no WebSocket URL, or not on this machine and `yes` is not given.
     """
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in ("ws", "wss") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port or an IPv6 address that is none
-        good = False
-    if not good:
-        raise ValueError(f"{url!r} must be ws://HOST:PORT/ws or wss://…, with a port from 1 to 65535")
-    host = parts.hostname or ""
+    host = Target.of(url).host
     if host in SPELLINGS:
         raise ValueError(f"{host} is no address to connect to: this machine is {SPELLINGS[host]}")
     if not yes and not loopback(host):
         raise ValueError(f"{host} is not this machine: --yes loads it all the same")
+    parts = urlsplit(url)
     return parts._replace(path=parts.path.rstrip("/") or "/ws", fragment="").geturl()
 
 
@@ -107,7 +111,8 @@ def trusting(ca: str) -> ssl.SSLContext | None:
     try:
         return ssl.create_default_context(cafile=ca) if ca else None
     except OSError as error:
-        raise ValueError(f"--ca: {ca!r} must be a file with a certificate in PEM ({error.strerror})") from None
+        why = "none is in it" if isinstance(error, ssl.SSLError) else error.strerror
+        raise ValueError(f"--ca: {ca!r} must be a file with a certificate in PEM ({why})") from None
 
 
 def loopback(host: str) -> bool:
