@@ -1,4 +1,4 @@
-"""Somebody who just uses the chat, in a process of its own: `python -m tests.hostile.bystander PORT NAME SOURCE`.
+"""Somebody who just uses the chat, in its own process: `python -m tests.hostile.bystander ENTRANCE FIRST`, of JSON.
 
 It pings at times fixed in advance, and a ping's latency counts from its time. Now and then it posts to a room of its
 own and holds what comes back against what it sent. For each line on stdin it waits until all is answered, and prints
@@ -19,7 +19,8 @@ from typing import Any
 from tests.benchmarks.framing import CLOSE, TEXT
 from tests.benchmarks.pace import percentile
 
-from .wire import Broken, Raw, text
+from .entrance import HOME, Entrance
+from .wire import Broken, Frame, Raw, text
 
 PINGS = 30  # a second
 EVERY = 3  # pings, and then a message, too
@@ -122,11 +123,11 @@ class Bystander:
         self._seq = event["seq"]
 
 
-def main(port: int, name: str, source: str) -> None:
+def main(entrance: Entrance, first: Frame) -> None:
     """Go on until stdin ends, or the connection does, which is the last fault to be told."""
     with suppress(PermissionError):
         os.nice(-10)  # the load beside it must not make it late
-    raw = Raw(port, name, source=source)
+    raw = entrance.greet(first, source=HOME)
     raw.ask("join", id="join", room=ROOM)
     one = Bystander(raw)
     print(json.dumps({"ready": True}), flush=True)
@@ -158,4 +159,4 @@ def main(port: int, name: str, source: str) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2], sys.argv[3])
+    main(Entrance(**json.loads(sys.argv[1])), json.loads(sys.argv[2]))

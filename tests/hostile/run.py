@@ -47,7 +47,7 @@ class Siege:
     def _start(self) -> None:
         self.target = Target(self._directory, self._setting, self._program)
         try:
-            self.witness = Witness(self.target.port)
+            self.witness = Witness(self.target.entrance)
             try:
                 self._warm_up()
             except BaseException:
@@ -61,7 +61,7 @@ class Siege:
         sources = [f"127.0.1.{n % 250}" for n in range(FIRST)]
         Swarm(self.target.port).run(Dial(upgrade(), source, "fin") for source in sources)
         for n in range(3):
-            newcomer(self.target.port, f"early {n}")
+            newcomer(self.target.entrance, f"early {n}")
         time.sleep(0.5)
         one = self.target.vitals()
         time.sleep(0.7)
@@ -113,7 +113,7 @@ class Siege:
         if seen.slowest > attack.bounds.ping:
             faults.append(f"the bystander waited {seen.slowest:.1f} s for an answer, of at most {attack.bounds.ping:g}")
         self._newcomers += 1
-        faults += newcomer(self.target.port, f"newcomer {self._newcomers}")
+        faults += newcomer(self.target.entrance, f"newcomer {self._newcomers}")
         if self.target.alive:
             after, left = self._settle(before, attack)
             faults += left + excess(before, after, attack.bounds)

@@ -9,10 +9,9 @@ from random import Random
 
 import attrs
 
+from .entrance import Entrance
 from .target import Target
 from .vitals import Bounds
-
-HOME = "127.0.0.9"  # whose connections are the bystander's, and of those who come when an attack is over
 
 
 @attrs.frozen
@@ -27,6 +26,11 @@ class Scene:
     def port(self) -> int:
         """Of the server."""
         return self.target.port
+
+    @property
+    def entrance(self) -> Entrance:
+        """Of the server."""
+        return self.target.entrance
 
     def count(self, whole: int, short: int) -> int:
         """How often, in the long mode and in the short one."""

@@ -12,8 +12,14 @@ from pathlib import Path
 
 from tests.e2e.process import ADDRESS, OURS, ROOT, START_SECONDS
 
+from . import material
+from .entrance import Entrance
+from .material import AUDIENCE, ISSUER
 from .vitals import Vitals, forget_peak, vitals
 
+PROXY = "127.0.0.7"
+ADMIN_TOKEN = "correct-horse-battery-staple"
+ADMIN_ADDRESS = re.compile(r"admin API on http://127\.0\.0\.1:(\d+)")
 STOP_SECONDS = 10.0
 TRIM_SECONDS = 0.1  # within which a server that has nothing else to do gives memory back
 PROGRAM = ("tests.hostile.server",)
@@ -24,7 +30,7 @@ SETTINGS: dict[str, dict[str, str]] = {
     "guarded": {
         "environment": "production",
         "allowed-origins": "https://chat.example.org",
-        "trusted-proxies": "127.0.0.7/32",
+        "trusted-proxies": PROXY,
         "ban-seconds": "4",
         "message-timeout": "2",
         "log": "memory",
@@ -39,6 +45,39 @@ SETTINGS: dict[str, dict[str, str]] = {
         "message-timeout": "2",
         "log": "sqlite:{directory}/chat.db",
     },
+    # TLS, and a heart that beats fast. What comes from 127.0.0.0/16 is not counted; from elsewhere it is.
+    "tls": {
+        "tls-cert": "{directory}/server.pem",
+        "tls-key": "{directory}/server.key",
+        "trusted-addresses": "127.0.0.0/16",
+        "ban-seconds": "4",
+        "ping-interval": "1",
+        "ping-timeout": "1",
+        "max-message-bytes": "65536",
+        "outbox-bytes": "262144",
+        "log": "memory",
+    },
+    # Behind 127.0.0.7, a proxy that says whose connection it passes on.
+    "proxied": {
+        "trusted-proxies": PROXY,
+        "proxy-protocol": "on",
+        "ban-seconds": "4",
+        "log": "memory",
+    },
+    # Who comes in needs a token; and operators have their port.
+    "tokens": {
+        "auth": "jwt",
+        "auth-jwks": "{directory}/keys.json",
+        "auth-issuer": ISSUER,
+        "auth-audience": AUDIENCE,
+        "trusted-addresses": "127.0.0.0/8",
+        "resume-window": "5",
+        "admin-port": "0",
+        "admin-token": ADMIN_TOKEN,
+        "log": "sqlite:{directory}/tokens.db",
+    },
+    # Who comes in needs a password.
+    "accounts": {"auth": "accounts", "trusted-addresses": "127.0.0.0/8", "log": "memory"},
 }
 # What is over is forgotten soon, as nobody waits ten minutes for it; and the bystander may say a little more.
 ALWAYS = {
@@ -69,8 +108,10 @@ class Target:
     """
 
     def __init__(self, directory: Path, setting: str = "open", program: tuple[str, ...] = PROGRAM) -> None:
-        flags = [word for pair in (ALWAYS | SETTINGS[setting]).items() for word in (f"--{pair[0]}", pair[1])]
         variables = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+        options = ALWAYS | SETTINGS[setting]
+        flags = [word for pair in options.items() for word in (f"--{pair[0]}", pair[1])]
+        authority = material.write(directory)
         self.setting = setting
         self._log = directory / f"stderr-{setting}"
         with self._log.open("wb") as output:
@@ -85,6 +126,9 @@ class Target:
             )
         try:
             self.port = int(self._listening()["port"])
+            self.entrance = Entrance(
+                self.port, authority.file() if "tls-cert" in options else "", options.get("auth", "guest")
+            )
         except BaseException:
             self.stop()
             raise
@@ -93,6 +137,13 @@ class Target:
     def pid(self) -> int:
         """Of the server."""
         return self.process.pid
+
+    @property
+    def admin_port(self) -> int:
+        """Of its admin API, where it has one."""
+        found = ADMIN_ADDRESS.search(self.logged().decode())
+        assert found is not None
+        return int(found[1])
 
     @property
     def alive(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import ssl
 import struct
 import time
 from typing import Any
@@ -87,7 +88,14 @@ class Raw:
     """
 
     def __init__(
-        self, port: int, name: str | None = None, *, source: str = "127.0.0.1", query: str = "", **connect: Any
+        self,
+        port: int,
+        name: str | None = None,
+        *,
+        source: str = "127.0.0.1",
+        query: str = "",
+        tls: ssl.SSLContext | None = None,
+        **connect: Any,
     ) -> None:
         self.sock = dial(port, source)
         self.answer = b""
@@ -95,6 +103,8 @@ class Raw:
         self._parser = Frames()
         self._frames: list[tuple[int, bytes]] = []
         try:
+            if tls is not None:
+                self.sock = tls.wrap_socket(self.sock, server_hostname="localhost")
             self.sock.sendall(upgrade(query))
             while b"\r\n\r\n" not in self.answer:
                 data = self.sock.recv(65_536)
@@ -106,10 +116,7 @@ class Raw:
                 raise Broken(f"an upgrade was answered {self.answer[:100]!r}")
             self._frames += self._parser.feed(rest)
             if name is not None:
-                self.send(type="connect", username=name, id=0, **connect)
-                self.welcome = self.receive()
-                if self.welcome.get("event") != "welcome":
-                    raise Broken(f"{name} was not welcomed, but sent {self.welcome}")
+                self.greet(type="connect", username=name, **connect)
         except BaseException:
             self.sock.close()
             raise
@@ -119,6 +126,13 @@ class Raw:
 
     def __exit__(self, *exc: object) -> None:
         self.sock.close()
+
+    def greet(self, **first: Any) -> None:
+        """Send a first frame, and take the welcome. Raises Broken where there is none."""
+        self.send(id=0, **first)
+        self.welcome = self.receive()
+        if self.welcome.get("event") != "welcome":
+            raise Broken(f"{first} was not welcomed, but sent {self.welcome}")
 
     def send(self, **command: Any) -> None:
         """Send one command."""

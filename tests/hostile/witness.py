@@ -12,8 +12,8 @@ import attrs
 
 from tests.e2e.process import ROOT
 
-from .scene import HOME
-from .wire import Broken, Raw
+from .entrance import HOME, Entrance
+from .wire import Broken
 
 PATIENCE = 30.0  # seconds for a report: those that it waits for answers itself, and some
 
@@ -31,15 +31,16 @@ class Seen:
 
 
 class Witness:
-    """A bystander, connected from `HOME`. Whoever makes one stops it.
+    """A bystander. Whoever makes one stops it.
 
     Raises:
         Broken: it was not let in.
     """
 
-    def __init__(self, port: int, name: str = "bystander") -> None:
+    def __init__(self, entrance: Entrance, name: str = "bystander") -> None:
+        first = entrance.first(name)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.hostile.bystander", str(port), name, HOME],
+            [sys.executable, "-m", "tests.hostile.bystander", *map(json.dumps, (attrs.asdict(entrance), first))],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -83,10 +84,10 @@ class Witness:
         return found
 
 
-def newcomer(port: int, name: str) -> list[str]:
+def newcomer(entrance: Entrance, name: str) -> list[str]:
     """Come in, ping, post and read it back: what of that does not work."""
     try:
-        with Raw(port, name, source=HOME) as raw:
+        with entrance.enter(name, source=HOME) as raw:
             if (pong := raw.ask("ping", 1))["type"] != "pong":
                 return [f"a newcomer's ping was answered {pong}"]
             ack = raw.ask("message", 2, content=f"{name} is here")

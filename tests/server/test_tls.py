@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -369,3 +370,34 @@ async def test_a_peer_that_never_reads_is_cut_under_tls_too(authority: Authority
         assert len(server.broker._peers._peers) == 1, "the deaf one is cut"
         await alice.drop()
         await deaf.drop()
+
+
+async def test_what_tls_holds_goes_with_its_connection(authority: Authority, autojump_clock: MockClock) -> None:
+    """Trio's stream refers to itself: without help, only the garbage collector frees it, and that comes seldom."""
+    async with encrypted(authority, connect_timeout=5) as server:
+        gc.collect()
+        gc.disable()
+        try:
+            for data in (b"\x16 garbage", HELLO):
+                peer = await server.plug()
+                await peer.send(data)
+                while await peer.stream.receive_some():
+                    pass
+                await peer.drop()
+            page = await dial(server, authority)
+            await page.send(request("GET", "/", connection="close"))
+            await page.response()
+            alice = await dial(server, authority)
+            await alice.connect("alice")
+            assert held() == 2
+            for peer in (page, alice):
+                await peer.drop()
+            await wait_all_tasks_blocked()
+            assert held() == 0
+        finally:
+            gc.enable()
+
+
+def held() -> int:
+    """TLS sessions of a server that are in memory, with those that are garbage."""
+    return sum(isinstance(one, ssl.SSLObject) and one.server_side for one in gc.get_objects())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import math
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 
 import trio
@@ -50,22 +50,23 @@ class Doors:
     async def serve(self, stream: trio.abc.Stream) -> None:
         """Serve one peer until it is gone; a bug ends here, with it. Cancelled: an upgraded one is told (4001)."""
         wire = wire_of(stream)
-        try:
-            conn = await self._enter(stream, wire, trio.current_time() + self._config.listen.connect_timeout)
-            if conn is not None:  # nothing of the request is held from here on
-                await run_connection(conn, self._broker, self._config, self._decode, self._prover)
-        except* (trio.BrokenResourceError, trio.ClosedResourceError):
-            log.debug("a peer left")
-        except* Exception:
-            log.exception("bug; only this connection ends")
-        finally:
-            wire.close()
-            await trio.aclose_forcefully(stream)  # does not wait, cancelled or not
+        with ExitStack() as over:
+            try:
+                conn = await self._enter(stream, wire, trio.current_time() + self._config.listen.connect_timeout, over)
+                if conn is not None:  # nothing of the request is held from here on
+                    await run_connection(conn, self._broker, self._config, self._decode, self._prover)
+            except* (trio.BrokenResourceError, trio.ClosedResourceError):
+                log.debug("a peer left")
+            except* Exception:
+                log.exception("bug; only this connection ends")
+            finally:
+                wire.close()
+                await trio.aclose_forcefully(stream)  # does not wait, cancelled or not
 
-    async def _enter(self, stream: trio.abc.Stream, raw: Wire, deadline: float) -> Connection | None:
+    async def _enter(self, stream: trio.abc.Stream, raw: Wire, deadline: float, over: ExitStack) -> Connection | None:
         """A peer's way to the upgrade: PROXY header, lists, count, TLS, requests. Cancelled: as `_requests`.
 
-        By `deadline` the head of the first request must be whole.
+        By `deadline` the head of the first request must be whole. What TLS holds is let go with `over`.
         """
         peer = await self._whose(raw, peer_of(stream), deadline)
         if peer is None or self._lists.bar(peer):
@@ -78,7 +79,7 @@ class Doors:
                 return None
             if self._certificate is None or not isinstance(stream, trio.SocketStream):  # one in memory needs no TLS
                 return await self._requests(raw, peer, deadline)
-            secure = await self._secured(stream, raw, self._certificate, peer, deadline)
+            secure = await self._secured(stream, raw, self._certificate, peer, deadline, over)
             return None if secure is None else await self._requests(wire_of(secure), peer, deadline, paid=True)
 
     async def _whose(self, raw: Wire, peer: Address, deadline: float) -> Address | None:
@@ -101,14 +102,20 @@ class Doors:
         return None
 
     async def _secured(
-        self, stream: trio.SocketStream, raw: Wire, certificate: Certificate, peer: Address, deadline: float
+        self,
+        stream: trio.SocketStream,
+        raw: Wire,
+        certificate: Certificate,
+        peer: Address,
+        deadline: float,
+        over: ExitStack,
     ) -> trio.abc.Stream | None:
         """The stream, encrypted; None where that did not succeed by `deadline`. Cancelled: the connection must go."""
         if not self._pace.allows(peer, trio.current_time()):
             return None
         try:
             with trio.fail_at(deadline):
-                return await handshake(stream, certificate.context)
+                return await handshake(stream, certificate.context, over)
         except (trio.BrokenResourceError, trio.TooSlowError):
             self._charge(peer)
         except NoTls as other:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from contextlib import ExitStack
 from pathlib import Path
 
 import trio
@@ -47,8 +48,13 @@ class NoTls(Exception):
         self.first = first
 
 
-async def handshake(stream: trio.SocketStream, context: ssl.SSLContext) -> trio.SSLStream[trio.SocketStream]:
+async def handshake(
+    stream: trio.SocketStream, context: ssl.SSLContext, over: ExitStack
+) -> trio.SSLStream[trio.SocketStream]:
     """Encrypt a connection. Cancelled: it must go.
+
+    What it holds is let go with `over`: Trio's stream refers to itself, and so the 50 KiB of each that failed, or is
+    over, would wait for the garbage collector, which comes the later the less there is of other garbage.
 
     Raises:
         NoTls: the peer began with something else, which is still to be read; or it left.
@@ -61,6 +67,7 @@ async def handshake(stream: trio.SocketStream, context: ssl.SSLContext) -> trio.
     if first != HANDSHAKE:
         raise NoTls(first)
     secure = trio.SSLStream(stream, context, server_side=True, https_compatible=True)
+    over.callback(vars(secure).clear)
     await secure.do_handshake()
     return secure
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections import Counter
 
-from ..scene import HOME, Scene, attack
+from ..entrance import HOME
+from ..scene import Scene, attack
 from ..swarm import OPEN, Dial, Swarm
 from ..vitals import Bounds
 from ..wire import Broken, dial, upgrade
