@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import attrs
 
-from tests.core.driver import Client, Driver
+from tests.core.driver import Driver
 from trio_chat.core.events import Ack, Error, HistoryPage, Pong, Posted, RoomList, SearchResult, UserList
 from trio_chat.core.messages import (
     Ban,
@@ -143,79 +143,75 @@ def cells() -> Iterator[tuple[str, str, str]]:
                 yield case, role, kind
 
 
-@attrs.frozen
-class Scene:
-    """Somebody in a role, in a room of a kind; `own`: the `seq` of what that one wrote there."""
+def cast(role: str, kind: str) -> dict[str, bool]:
+    """Who is there beside others, and whether that one is an admin of the server.
 
-    driver: Driver
-    actor: Client
-    room: str
-    own: int
-
-
-def _admin(driver: Driver, name: str) -> Client:
-    client = driver.connect(name)
-    driver.state.chat.people.by_name[name].admin = True
-    return client
+    Of a room these are its founder, `deputy` (a moderator), `victim`, `silent` (muted), `exile` (banned), and a
+    `stranger` to it.
+    """
+    names = ("deputy", "victim", "silent", "exile", "stranger", "actor")
+    first = "other" if kind == "conversation" else "founder"
+    return {first: kind == "general"} | {name: name == "actor" and role == "admin" for name in names}
 
 
-def set_up(role: str, kind: str) -> Scene:
-    """Beside the actor there are an owner, `deputy` (a moderator), `victim`, `silent` (muted) and `exile` (banned)."""
-    driver = Driver(messages_burst=1000, history_days=1000)
+def room_of(kind: str) -> str:
+    """Its name, as the actor knows it."""
+    return {"general": "general", "conversation": "@other"}.get(kind, "den")
+
+
+def steps(role: str, kind: str) -> Iterator[tuple[str, Command]]:
+    """What they do before it is the actor's turn: each is granted."""
+    room = room_of(kind)
     if kind == "conversation":
-        return _conversation(driver, role)
-    room = "general" if kind == "general" else "den"
-    founder = _admin(driver, "founder") if kind == "general" else driver.connect("founder")
-    founder.send(Message(room=room, content="hi"))
-    people = {name: driver.connect(name) for name in ("deputy", "victim", "silent", "exile")}
-    actor = _admin(driver, "actor") if role == "admin" else driver.connect("actor")
-    for client in (*people.values(), actor):
-        client.send(Join(room=room))
-    actor.send(Message(room=room, content="mine"))
-    own = actor.of(Posted)[-1].seq
-    founder.send(Promote(room=room, user="deputy"))
-    founder.send(Mute(room=room, user="silent"))
+        yield "actor", Block(user="deputy")
+        if role != "outsider":
+            yield "other", Private(to="actor", content="hi")
+            yield "actor", Private(to="other", content="mine")
+        return
+    yield "founder", Message(room=room, content="hi")
+    for name in ("deputy", "victim", "silent", "exile", "actor"):
+        yield name, Join(room=room)
+    yield "actor", Message(room=room, content="mine")
+    yield "founder", Promote(room=room, user="deputy")
+    yield "founder", Mute(room=room, user="silent")
     if kind != "general":
-        founder.send(Ban(room=room, user="exile"))
-    actor.send(Block(user="deputy"))
+        yield "founder", Ban(room=room, user="exile")
+    yield "actor", Block(user="deputy")
     if role in ("moderator", "owner"):
-        founder.send(Promote(room=room, user="actor"))
+        yield "founder", Promote(room=room, user="actor")
     if role == "owner":
-        founder.send(Demote(room=room, user="deputy"))
-        founder.send(Leave(room=room))
-        actor.send(Promote(room=room, user="deputy"))
-    boss = actor if role == "owner" else founder
+        yield "founder", Demote(room=room, user="deputy")
+        yield "founder", Leave(room=room)
+        yield "actor", Promote(room=room, user="deputy")
     if kind in ("private", "readonly"):
-        boss.done(SetRoom(room=room, kind=kind, id=0))
-    if case_of := {"muted": Mute, "banned": Ban}.get(role):
-        founder.done(case_of(room=room, user="actor", id=0))
+        yield "actor" if role == "owner" else "founder", SetRoom(room=room, kind=kind)
+    if judge := {"muted": Mute, "banned": Ban}.get(role):
+        yield "founder", judge(room=room, user="actor")
     if role == "outsider":
-        actor.done(Leave(room=room, id=0))
-    if kind == "private":
-        driver.connect("stranger")
-    return Scene(driver, actor, room, own)
+        yield "actor", Leave(room=room)
 
 
-def _conversation(driver: Driver, role: str) -> Scene:
-    other = driver.connect("other")
-    for name in ("deputy", "victim", "exile", "silent"):
-        driver.connect(name)
-    actor = _admin(driver, "actor") if role == "admin" else driver.connect("actor")
-    actor.send(Block(user="deputy"))
-    if role != "outsider":
-        other.send(Private(to="actor", content="hi"))
-        actor.send(Private(to="other", content="mine"))
-    return Scene(driver, actor, "@other", 2)
+def asked(case: str, kind: str, own: int) -> Command:
+    """The actor's command; `own`: the `seq` of what that one wrote there."""
+    if case == "invite" and kind == "private":
+        return Invite(room=room_of(kind), user="stranger", id=1)
+    return CASES[case][2](room_of(kind), own)
 
 
 def outcome(case: str, role: str, kind: str) -> str:
     """What happens: `OK`, or the code of the refusal."""
-    scene = set_up(role, kind)
-    command = CASES[case][2](scene.room, scene.own)
-    if case == "invite" and kind == "private":
-        command = Invite(room=scene.room, user="stranger", id=1)
-    scene.actor.news()
-    answers = [event for event in scene.actor.send(command) if getattr(event, "id", None) == 1]
+    driver = Driver(messages_burst=1000, history_days=1000)
+    clients = {name: driver.connect(name) for name in cast(role, kind)}
+    for name, admin in cast(role, kind).items():
+        driver.state.chat.people.by_name[name].admin = admin
+    own = 2
+    for name, command in steps(role, kind):
+        (ack,) = [event for event in clients[name].send(attrs.evolve(command, id=0)) if isinstance(event, Ack)]
+        if name == "actor" and isinstance(command, Message):
+            own = ack.seq or own
+    actor = clients["actor"]
+    actor.news()
+    answers = [event for event in actor.send(asked(case, kind, own)) if getattr(event, "id", None) == 1]
     (answer,) = answers
     if isinstance(answer, Error):
         return answer.code
