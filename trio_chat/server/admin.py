@@ -30,7 +30,7 @@ from trio_chat.server.wire import wire_of
 log = logging.getLogger(__name__)
 HEAD_SECONDS = 15.0
 GUESSES, GUESS_SECONDS = 10, 60.0  # different wrong tokens of an address, and for how long each counts
-LOGGED_PATH = 100  # characters
+LOGGED = 100  # characters of a request that is refused
 NO_TOKEN = Failure(code="unauthorized", message="A token must be given: Authorization: Bearer …")
 WRONG_TOKEN = Failure(code="unauthorized", message="The token is wrong")
 WRONG_HOST = Failure(code="forbidden", message="This host is not served here")
@@ -138,8 +138,8 @@ class AdminDoor:
         if not isinstance(result, Failure):
             return 200, msgspec.json.encode(result), headers
         if head.method != "GET":
-            path = head.path[:LOGGED_PATH]  # anybody who reaches the port chooses it
-            log.warning("admin: %s %s from %s refused: %s", head.method, path, address, result.code)
+            asked = f"{head.method} {head.path}"[:LOGGED]  # whoever reaches the port chooses it
+            log.warning("admin: %s from %s refused: %s", asked, address, result.code)
         if result.code == "unauthorized":
             headers.append(("WWW-Authenticate", "Bearer"))
         if result.retry_after is not None:

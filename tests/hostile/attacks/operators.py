@@ -154,14 +154,17 @@ def guessed(scene: Scene) -> int:
 
 @attack("lines of the log by requests for operators", setting="tokens", bounds=Bounds(lines=1.2))
 def long_paths(scene: Scene) -> int:
-    """Requests without a token whose path has 15 KB, or what a terminal obeys: short in the log, and on one line."""
-    paths = ("/v1/bans/" + "a" * 15_000, "/v1/%0d%0a%1b[2J", "/v1/users/\x85\xa0/kick", "/" + "%25" * 4000)
+    """Requests without a token whose path or method has 15 KB, or what terminals obey: a short line in the log."""
+    asked = [
+        f"POST {path}" for path in ("/v1/bans/" + "a" * 15_000, "/v1/%0d%0a%1b[2J", "/\x85\xa0", "/" + "%25" * 4000)
+    ]
+    asked += ["A" * 15_000 + " /v1/drain", "\x1b[2J /v1/drain"]
     port, count = scene.target.admin_port, scene.count(50, 10)
-    for path in paths:
+    for line in asked:
         for _ in range(count):
-            request = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            request = f"{line} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
             _say(port, request.encode("latin-1"))
-    return count * len(paths)
+    return count * len(asked)
 
 
 def _say(port: int, request: bytes) -> None:
