@@ -72,7 +72,7 @@ def crash(session: nox.Session) -> None:
 
 @nox.session
 def hostile(session: nox.Session) -> None:
-    """Attack a server in every way we know, and judge what is left; `nox -s hostile -- --short` takes two minutes."""
+    """Attack a server in every way we know, and judge what is left; `nox -s hostile -- --short` takes four minutes."""
     session.install("-e.", *nox.project.dependency_groups(PYPROJECT, "test"))
     session.run("python", "-m", "tests.hostile.run", *session.posargs)
 

@@ -69,10 +69,10 @@ class Entrance:
         """The error that answers a first frame, and the close code. Raises Broken where it is welcome instead."""
         with self.open(query=query) as raw:
             raw.send(**first)
-            events, code = raw.to_the_end()
-            if len(events) != 1 or events[0]["type"] != "error":
-                raise Broken(f"{first} was answered {events}, {code}")
-            return events[0], code
+            answer = raw.receive()
+            if answer["type"] != "error":
+                raise Broken(f"{first} was answered {answer}")
+            return answer, raw.to_the_end()[1]
 
     def open(self, *, source: str = "127.0.0.1", query: str = "") -> Raw:
         """Upgrade, and say nothing yet."""

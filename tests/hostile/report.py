@@ -1,10 +1,15 @@
-"""The table of what was done to a server, and what it did to others."""
+"""The table of what was done to a server and what it did to others, and docs/hostile.md, which a run writes."""
 
 from __future__ import annotations
 
+import os
+import platform
+import ssl
+from pathlib import Path
+
 import attrs
 
-from .scene import Outcome
+from .scene import Outcome, all_attacks
 from .vitals import MIB, Vitals
 from .witness import Seen
 
@@ -12,6 +17,29 @@ HEAD = (
     "| attack | server | attempts | s | bystander's pings: p99, max (ms) | MiB more: held, kept by malloc, at peak "
     "| descriptors | log lines | verdict |\n| --- | --- | --: | --: | --: | --: | --: | --: | --- |"
 )
+
+PAGE = """# Under attack{short}
+
+Written by `python -m tests.hostile.run --out {out}`; not typed by hand. [Security](security.md) says what bounds each.
+
+A real server process, whose setting the table names (`tests/hostile/target.py` has them), is attacked in each of these
+ways. A bystander is connected all the time: it pings thirty times a second, posts, and holds what comes back against
+what it said; what it waited is the **worst effect on others**. When an attack is over, the server must be alive, answer
+a newcomer, have its memory, its descriptors and its threads back within seconds, be at rest, and have logged neither a
+traceback nor more or longer lines than the attack may cost. Memory is what it holds when the allocator gave back what
+it does not use; the garbage collector is not helped. Faults that are planted into a server are found by the same judges
+(`tests/hostile/test_hostile.py`).
+
+{machine}
+
+{table}
+
+{summary}
+
+## What each does
+
+{purposes}
+"""
 
 
 @attrs.frozen
@@ -83,3 +111,17 @@ def summary(rows: list[Row], seed: int, seconds: float, short: bool) -> str:
         f"{len(rows)} attacks, {attempts:,} attempts, {seconds:.0f} s, {mode} mode, seed {seed}; broken: {len(broken)}"
     )
     return "\n".join([told, *(f"- {row.name}: {fault}" for row in broken for fault in row.faults)])
+
+
+def page(rows: list[Row], told: str, out: Path, *, short: bool) -> str:
+    """The page; `told` is the `summary`."""
+    attacks = all_attacks()
+    return PAGE.format(
+        short=", in short" if short else "",
+        out=out,
+        machine=f"{os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}, "
+        f"{ssl.OPENSSL_VERSION}. Attackers and server share them.",
+        table=table(rows),
+        summary=told,
+        purposes="\n".join(f"- **{row.name}**: {attacks[row.name].purpose}" for row in rows),
+    )

@@ -18,7 +18,7 @@ from random import Random
 
 import attrs
 
-from .report import Row, summary, table
+from .report import Row, page, summary, table
 from .scene import Attack, Outcome, Scene, all_attacks
 from .swarm import Dial, Swarm
 from .target import PROGRAM, Target, TargetError
@@ -177,11 +177,11 @@ def chosen(names: list[str]) -> list[Attack]:
 def main() -> int:
     """Run them, print the table; 1 if anything is broken."""
     parser = argparse.ArgumentParser(prog="python -m tests.hostile.run", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--short", action="store_true", help="fewer of everything: two minutes at most")
+    parser.add_argument("--short", action="store_true", help="fewer of everything: four minutes at most")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="attacks with this in their name")
     parser.add_argument("--list", action="store_true", help="name them, and do nothing")
     parser.add_argument("--seed", type=int, default=int(time.time()))
-    parser.add_argument("--out", type=Path, help="a file for the table, in Markdown")
+    parser.add_argument("--out", type=Path, help="a file for a page with the table")
     options = parser.parse_args()
     attacks = chosen(options.only)
     if options.list:
@@ -194,10 +194,10 @@ def main() -> int:
         rows = besiege(attacks, seed=options.seed, short=options.short)
     except (TargetError, Broken) as error:
         sys.exit(str(error))
-    text = f"{table(rows)}\n\n{summary(rows, options.seed, time.monotonic() - began, options.short)}"
-    print(text)
+    told = summary(rows, options.seed, time.monotonic() - began, options.short)
+    print(f"{table(rows)}\n\n{told}")
     if options.out is not None:
-        options.out.write_text(f"{text}\n", encoding="utf-8")
+        options.out.write_text(page(rows, told, options.out, short=options.short), encoding="utf-8")
     return 1 if any(row.faults for row in rows) else 0
 
 

@@ -8,6 +8,11 @@ from typing import Any
 import attrs
 import pytest
 
+from tests.core.matrix import CASES
+from trio_chat.core.messages import COMMANDS
+
+from .attacks.passwords import MOST, signed_rank
+from .attacks.proofs import TRIED
 from .report import Row
 from .run import besiege, chosen
 from .scene import Attack, Run, Scene, all_attacks
@@ -63,6 +68,54 @@ def test_a_planted_fault_is_found(fault: str, told: str) -> None:
 
     assert any(told in found for found in row.faults), row.faults
     assert row.verdict.startswith("BROKEN")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("fault", "attack", "told"),
+    [
+        ("patient", "half handshakes", "it is open"),
+        ("patient", "handshakes a byte a second", "goes on after"),
+        ("plain too", "no TLS at the port of TLS", "was answered b'HTTP/1.1"),
+        ("unpaced", "flood of ClientHello", "handshakes of one address were answered"),
+        ("bottomless", "wss clients that stop reading", "is still there after"),
+        ("everybody's proxy", "PROXY headers from anybody", "was answered b'HTTP/1.1"),
+        ("headerless", "broken PROXY headers", "was answered b'HTTP/1.1 400"),
+        ("patient", "PROXY headers a byte a second", "is waited for after"),
+        ("everybody's word", "addresses forged behind a PROXY header", "somebody else's address"),
+        ("owning", "every command, by guests whom it is not for", "was answered {'type': 'ack'"),
+        ("sly", "every command, with tokens that it is not for", "had an effect"),
+        ("open door", "every route of operators, without their token", "was answered 200"),
+        ("guesses", "tokens of operators are guessed", "guesses were answered"),
+        ("unsigned", "forged tokens", "was answered"),
+        ("unsigned", "mutated tokens", "was answered"),
+        ("timeless", "tokens of another time or place", "was answered"),
+        ("timeless", "one token, again and again", "outlived it"),
+        ("lending", "sessions and tickets of others, with tokens", "welcome"),
+        ("renewing", "refresh with what is another's", "not refused with bad_token"),
+        ("forgiving", "the banned come back", "welcome"),
+        ("any password", "passwords of others", "not refused with bad_credentials"),
+        ("quick", "login times", "σ apart, of at most 5"),
+    ],
+)
+def test_a_planted_fault_is_found_by_its_attack(fault: str, attack: str, told: str) -> None:
+    program = ("tests.hostile.planted", fault)
+    (row,) = besiege([all_attacks()[attack]], seed=1, short=True, program=program)
+
+    assert any(told in found for found in row.faults), row.faults
+
+
+def test_no_command_is_forgotten() -> None:
+    """What the matrix has not, proves something or is a first frame; and that is tried, too."""
+    assert {command for command, _, _ in CASES.values()} | set(TRIED) == set(COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("differences", "beyond"),
+    [([0.1, -0.1] * 25, False), ([3.0] * 20, False), ([0.001] * 50, True), ([-0.001] * 50, True), ([0.0] * 50, False)],
+)
+def test_the_rank_of_times(differences: list[float], beyond: bool) -> None:
+    assert (abs(signed_rank(differences)) > MOST) is beyond
 
 
 def test_a_message_that_the_bystander_does_not_get_is_found() -> None:

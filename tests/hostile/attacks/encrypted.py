@@ -12,7 +12,7 @@ from OpenSSL import SSL
 from ..scene import Outcome, Scene, attack
 from ..swarm import OPEN, Dial, Swarm
 from ..vitals import Bounds
-from ..wire import SECONDS, Broken, Raw, dial, text, upgrade
+from ..wire import PONG, SECONDS, Broken, Raw, dial, frame, text, upgrade
 from .frames import LOGGED
 from .noise import hello, tls_garbage
 from .pages import HEALTH, PAGE
@@ -23,6 +23,7 @@ ALERT, HANDSHAKE, DATA = 21, 22, 23  # kinds of records (RFC 8446 section 5.1)
 HALF = b"\x3e\x80"  # the length of a record that does not come whole
 IN_THE_CLEAR = b"Here is TLS only"
 BURST, WINDOW = 1000, 15.0  # handshakes that one address may begin at once, and again in so many seconds
+PAUSE = 0.025  # seconds between messages: more than it takes to be no flood
 LATE = 3.0  # seconds, of a handshake that must end within two
 
 
@@ -227,9 +228,8 @@ def deaf_clients(scene: Scene) -> Outcome:
         for turn in range(rounds):
             with ExitStack() as stack:
                 before = _sockets(scene)
-                for n in range(scene.count(50, 20)):
-                    deaf(scene, f"deaf {turn} {n}", room, stack)
-                held = max(held, _talk(scene, talker, room, before))
+                those = [deaf(scene, f"deaf {turn} {n}", room, stack) for n in range(scene.count(50, 20))]
+                held = max(held, _talk(scene, talker, room, those, before))
         talker.leave()
     return Outcome(rounds * scene.count(50, 20), f"gone after {held} messages of 32 KB")
 
@@ -244,8 +244,10 @@ def deaf(scene: Scene, name: str, room: str, stack: ExitStack) -> Raw:
     return raw
 
 
-def _talk(scene: Scene, talker: Raw, room: str, sockets: int) -> int:
+def _talk(scene: Scene, talker: Raw, room: str, deaf: list[Raw], sockets: int) -> int:
     """Say something of 32 KB, and hear it, until the server has no more sockets than that; how often.
+
+    Those who do not read show that they are alive: it is not for silence that they are cut.
 
     Raises:
         Broken: it goes on having more.
@@ -257,12 +259,13 @@ def _talk(scene: Scene, talker: Raw, room: str, sockets: int) -> int:
             raise Broken(f"who does not read is still there after {said} messages")
         said += 1
         talker.send(type="message", room=room, content="x" * 32_000, id=said)
-        while (event := talker.receive()).get("type") != "message":
-            if event["type"] == "error" and event["code"] != "rate_limited":
-                raise Broken(f"the talker was answered {event}")
+        while (event := talker.receive())["type"] != "message":
             if event["type"] == "error":
-                time.sleep(event["retry_after"])
-                break
+                raise Broken(f"the talker was answered {event}")
+        for raw in deaf:
+            with suppress(OSError):
+                raw.sock.sendall(frame(PONG))
+        time.sleep(PAUSE)
     return said
 
 

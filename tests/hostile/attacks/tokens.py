@@ -293,7 +293,6 @@ def banned(scene: Scene) -> int:
             {"token": other},
             {"token": token, "resume": resume},
             {"token": other, "resume": resume},
-            {"token": bearer(f"another {name}", preferred_username=name)},
         ):
             answer = entrance.refused({"type": "connect", **first}, query=query)
             turned_away(answer, code="banned", close=4505)
@@ -302,4 +301,4 @@ def banned(scene: Scene) -> int:
         for ban in operator(port, "GET", "/v1/bans?limit=1000")["bans"]:
             operator(port, "DELETE", f"/v1/bans/{quote(ban['subject'], safe='')}")
         entrance.enter(name).leave()
-    return 6 * times
+    return 5 * times
