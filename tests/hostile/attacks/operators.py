@@ -18,12 +18,8 @@ from ..vitals import Bounds
 from ..wire import SECONDS, Broken, dial
 
 SOURCES = itertools.count(1)  # of guesses: after ten different ones an address has to wait
-FILLING: dict[str, Any] = {"user": "victim of operators", "room": "general", "subject": "name:nobody"}
-BODIES: dict[str, dict[str, Any]] = {
-    "BanUser": {"user": FILLING["user"]},
-    "Announce": {"content": "forged"},
-    "Publish": {"content": "forged"},
-}
+# What the fields of any operation are filled with, that would be good, and would be seen.
+FILLING = {"user": "victim of operators", "room": "general", "subject": "name:nobody", "content": "forged"}
 TOLD = (400, 401, 403, 429)  # what nobody who is no operator is told more than
 
 
@@ -67,8 +63,10 @@ def routes(document: dict[str, Any]) -> list[Request]:
     found = []
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
-            filled = re.sub(r"{(\w+)}", lambda field: str(FILLING[field[1]]).replace(" ", "%20"), path)
-            body = json.dumps(BODIES.get(operation["operationId"], {})).encode() if "requestBody" in operation else None
+            filled = re.sub(r"{(\w+)}", lambda field: FILLING[field[1]].replace(" ", "%20"), path)
+            content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+            named = [name for name in content.get("schema", {}).get("properties", {}) if name in FILLING]
+            body = json.dumps({name: FILLING[name] for name in named}).encode() if content else None
             found.append(Request(method.upper(), filled, body))
     return found
 
