@@ -568,7 +568,7 @@ async def test_a_bug_at_the_door_ends_one_connection(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with house() as server:
-        monkeypatch.setattr("trio_chat.server.http.page", None)
+        monkeypatch.setattr("trio_chat.server.pages.page", None)
         peer = server.knock()
         await peer.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         await peer.ended()

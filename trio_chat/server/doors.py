@@ -14,7 +14,7 @@ from trio_chat.auth.prover import Prover
 from trio_chat.config import Config
 from trio_chat.core.codec import Decoder
 from trio_chat.core.effects import Admit, Disconnected, Refused
-from trio_chat.server import http, proxy
+from trio_chat.server import http, pages, proxy
 from trio_chat.server.address import Address, Forwarded, Networks, counted_as, peer_of, site_of
 from trio_chat.server.broker import Broker
 from trio_chat.server.connection import Connection, run_connection
@@ -152,7 +152,7 @@ class Doors:
                     return await self._upgrade(wire, client, connection, head)
                 draining, trouble = self._broker.state.draining, self._broker.trouble
                 not_ready = "draining" if draining else f"log: {trouble}" if trouble else None
-                status, body, headers = http.page(head, not_ready)
+                status, body, headers = pages.page(head, not_ready)
                 keep = await connection.skip_body() and not draining and head.keep
                 keep = await connection.respond(status, body, *headers, keep=keep)
             except http.HttpError as error:

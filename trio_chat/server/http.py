@@ -27,7 +27,8 @@ _SUBPROTOCOL = b"Sec-WebSocket-Protocol: chat\r\n"
 # All that a page of ours may do: load scripts, styles and pictures from here, and connect to here. Every answer has it.
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
 )
 HYGIENE = (
     ("Content-Security-Policy", CSP),
@@ -35,25 +36,8 @@ HYGIENE = (
     ("Referrer-Policy", "no-referrer"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
 )
-_PAGE = b"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>trio_chat</title><link rel="stylesheet" href="/style.css"></head><body>
-<h1>trio_chat</h1>
-<p>This is a chat server. It speaks WebSocket at the path <code>/ws</code> of this address, subprotocol
-<code>chat</code>, one JSON object a frame.</p>
-<p>To try it: <code>python -m websockets ws://HOST:PORT/ws</code>, then type</p>
-<pre><code>{"type": "connect", "username": "alice"}
-{"type": "message", "content": "Hello!"}</code></pre>
-</body></html>
-"""
-_STYLE = b"""body { font: 1.1em/1.5 system-ui, sans-serif; max-width: 40em; margin: 3em auto; padding: 0 1em }
-code { font-size: 1em }
-"""
-_FILES = {"/": (_PAGE, "text/html; charset=utf-8"), "/style.css": (_STYLE, "text/css; charset=utf-8")}
-_HEALTH = ("/healthz", "/readyz")
 _PLAIN = ("Content-Type", "text/plain; charset=utf-8")
-_FRESH = ("Cache-Control", "no-cache")  # of a file: it may be kept, and must be asked for anew
-_NEVER = ("Cache-Control", "no-store")  # of all else: it is true of one moment, or of one client
+_NEVER = ("Cache-Control", "no-store")  # of all but files: it is true of one moment, or of one client
 
 
 class HttpError(Exception):
@@ -198,7 +182,9 @@ class HttpConnection:
         http = self._http
         if not _may_answer(http):
             return False
-        always = [("Date", formatdate(usegmt=True)), ("Content-Length", str(len(body))), *HYGIENE]
+        always = [("Date", formatdate(usegmt=True)), *HYGIENE]
+        if status != HTTPStatus.NOT_MODIFIED:  # RFC 9110 section 8.6: it would be the file's own
+            always.append(("Content-Length", str(len(body))))
         if not keep:
             always.append(("Connection", "close"))
         given = {name for name, _ in headers}
@@ -262,24 +248,6 @@ def _is_key(key: str) -> bool:
         return len(base64.b64decode(key, validate=True)) == 16
     except ValueError:  # binascii.Error is one
         return False
-
-
-def page(head: Head, not_ready: str | None) -> tuple[int, bytes, tuple[tuple[str, str], ...]]:
-    """Status, body and headers of what is not an upgrade. `not_ready`: why the server is not, or None.
-
-    Raises:
-        HttpError: 404 or 405.
-    """
-    if head.path not in (*_FILES, *_HEALTH):
-        raise HttpError(404, "There is nothing here")
-    if head.method not in ("GET", "HEAD"):
-        raise HttpError(405, "Only GET and HEAD are possible here", ("Allow", "GET, HEAD"))
-    if head.path in _FILES:
-        body, kind = _FILES[head.path]
-        return 200, body, (("Content-Type", kind), _FRESH)
-    if head.path == "/readyz" and not_ready is not None:
-        return 503, f"{not_ready}\n".encode(), (("Retry-After", "5"),)
-    return 200, b"ok\n", ()
 
 
 def refusal(status: int, text: str, *headers: tuple[str, str]) -> bytes:
