@@ -70,13 +70,11 @@ class Proxy:
         self._open[client] = None
         server = await trio.open_tcp_stream("127.0.0.1", self.to)
         try:
-            async with trio.open_nursery() as both:
+            async with server, client, trio.open_nursery() as both:
                 both.start_soon(self._pump, client, server, plan, plan.cut_up, False, both.cancel_scope)
                 both.start_soon(self._pump, server, client, plan, plan.cut_down, True, both.cancel_scope)
         finally:
             del self._open[client]
-            await trio.aclose_forcefully(client)
-            await trio.aclose_forcefully(server)
 
     async def _pump(
         self,

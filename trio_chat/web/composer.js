@@ -1,6 +1,6 @@
 /** Where one writes: a new message, a reply, or an edit of one's own; and the word that one is typing. */
 
-import { byId, iconButton, nameOf, plainText } from "./dom.js";
+import { byId, el, iconButton, nameOf, plainText } from "./dom.js";
 import { isSaid } from "./room.js";
 import { summary } from "./text.js";
 
@@ -71,7 +71,8 @@ export class Composer {
     if (!of) return;
     const said = plainText(summary(of.content, 80));
     const stop = iconButton("close", edit ? "Don't edit" : "Don't reply", () => this.#cancel());
-    this.#about.replaceChildren(edit ? "Editing: " : "Reply to ", ...(edit ? [] : [nameOf(of.sender), ": "]), said, stop);
+    const words = edit ? ["Editing: "] : ["Reply to ", nameOf(of.sender), ": "];
+    this.#about.replaceChildren(el("p", {}, ...words, said), stop);
   }
 
   #cancel() {

@@ -4,6 +4,7 @@ import { avatar, byId, el, nameOf, reconcile } from "./dom.js";
 import { later } from "./later.js";
 import { openMenu } from "./menu.js";
 import { personEntries } from "./moderation.js";
+import { BY_NAME } from "./text.js";
 
 const MOST = 100; // rows, and as many more each time
 const STALE_MS = 5000; // between two looks at a crowd of which only the number is told
@@ -44,7 +45,7 @@ export class Members {
     const wanted = this.#filter.value.trim().toLowerCase();
     const all = room.isPrivate ? [this.#chat.user, room.title] : (room.users ?? []);
     const names = all.filter((name) => name.toLowerCase().includes(wanted));
-    names.sort((one, other) => one.localeCompare(other));
+    names.sort((one, other) => BY_NAME.compare(one, other));
     const shown = names.slice(0, this.#most);
     reconcile(byId("member-list"), shown.map((name) => this.#row(name)));
     this.#filter.hidden = all.length <= 10;

@@ -8,6 +8,7 @@ const EDGE = 8; // px between the menu and the window's edge
 let opener = null;
 
 document.body.append(menu);
+window.addEventListener("resize", () => menu.hidePopover());
 
 menu.addEventListener("keydown", (event) => {
   const items = [...menu.querySelectorAll("[role=menuitem]")];

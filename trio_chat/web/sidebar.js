@@ -3,7 +3,7 @@
 import { ask, field, openDialog } from "./dialogs.js";
 import { avatar, byId, el, icon, plainText, reconcile } from "./dom.js";
 import { later } from "./later.js";
-import { counted } from "./text.js";
+import { BY_NAME, counted } from "./text.js";
 
 const MOST = 99; // of a count that is still written out
 
@@ -24,7 +24,7 @@ export class Sidebar {
 
   #draw() {
     const rooms = [...this.#chat.rooms.values()];
-    const byName = (one, other) => one.title.localeCompare(other.title);
+    const byName = (one, other) => BY_NAME.compare(one.title, other.title);
     const home = (room) => (room.key === "general" ? 0 : 1);
     const open = rooms.filter((room) => !room.isPrivate).sort((one, other) => home(one) - home(other) || byName(one, other));
     const talks = rooms.filter((room) => room.isPrivate).sort((one, other) => other.unread - one.unread || byName(one, other));

@@ -72,6 +72,9 @@ export function summary(content, chars = 120) {
   return cut.length < line.length ? `${cut}…` : cut;
 }
 
+/** The order of names for people: "member 2" comes before "member 10". */
+export const BY_NAME = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
+
 const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const FULL = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
 const DAY = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });

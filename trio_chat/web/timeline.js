@@ -96,16 +96,23 @@ export class Timeline {
     const focused = document.activeElement?.closest?.("#messages > li")?.dataset.seq;
     const anchor = this.#stuck ? null : this.#anchor();
     reconcile(this.#list, this.#nodes(start, end));
+    this.#hints(start);
     if (anchor) this.#scroller.scrollTop += anchor.row.getBoundingClientRect().top - anchor.top;
     else this.#toEnd();
     if (focused && document.activeElement === document.body) this.#rowOf(focused)?.focus({ preventScroll: true });
-    this.#list.setAttribute("aria-busy", String(room.from === null));
-    byId("empty").hidden = this.#list.children.length > 0 || room.from === null;
-    byId("beginning").hidden = !(room.complete && start === 0 && this.#list.children.length > 0);
-    byId("older").hidden = room.complete || room.from === null || start > 0;
     this.#tail();
     this.#seen();
     this.#fill();
+  }
+
+  /** What is said where there is nothing, or no more. */
+  #hints(start) {
+    const { complete, from } = this.#room;
+    const empty = this.#list.children.length === 0;
+    this.#list.setAttribute("aria-busy", String(from === null));
+    byId("empty").hidden = !empty || from === null;
+    byId("beginning").hidden = empty || !complete || start > 0;
+    byId("older").hidden = complete || from === null || start > 0;
   }
 
   #nodes(start, end) {
@@ -234,7 +241,7 @@ export class Timeline {
   }
 
   #point(target) {
-    if (this.#toolbar.element.contains(document.activeElement) && !this.#toolbar.element.contains(target)) return;
+    if (this.#toolbar.element.querySelector(":focus-visible") && !this.#toolbar.element.contains(target)) return; // by keyboard
     const row = target.closest("#messages > li");
     if (row) this.#toolbar.attach(row, row.dataset.seq ? this.#room.find(Number(row.dataset.seq)) : null);
   }
