@@ -1,5 +1,7 @@
 """The checks. `nox -s tests` is the everyday one; `nox` alone runs all that a change must pass."""
 
+import os
+import shutil
 from pathlib import Path
 
 import nox
@@ -75,6 +77,23 @@ def hostile(session: nox.Session) -> None:
     """Attack a server in every way we know, and judge what is left; `nox -s hostile -- --short` takes four minutes."""
     session.install("-e.", *nox.project.dependency_groups(PYPROJECT, "test"))
     session.run("python", "-m", "tests.hostile.run", *session.posargs)
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """Drive the web client in Debian's Chromium, and its modules in Node; pictures are kept in `build/screenshots`."""
+    if shutil.which("chromium") is None and os.geteuid() == 0 and shutil.which("apt-get"):
+        session.run("apt-get", "update", "-qq", external=True)
+        session.run("apt-get", "install", "-y", "-qq", "chromium", external=True, silent=True)
+    if shutil.which("chromium") is None:
+        session.error("chromium is missing: apt-get install chromium")
+    session.install("-e.", *nox.project.dependency_groups(PYPROJECT, "browser"))
+    session.run("python", "-m", "pytest", *(session.posargs or ("tests/browser",)))
+    if shutil.which("node") is None:
+        session.warn("the modules' own tests were left out: Node 20.19 or later is missing")
+    elif not session.posargs:
+        flags = ("--experimental-websocket", "--test")
+        session.run("node", *flags, "tests/browser/node/", env={"PYTHON": f"{session.bin}/python"}, external=True)
 
 
 @nox.session

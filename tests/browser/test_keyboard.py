@@ -16,18 +16,21 @@ def focused(page: Page) -> str:
     return str(name).strip()
 
 
+# Whether one can see that it has the focus: by its own outline or shadow, or by that of the line it stands in.
+SEEN = """() => {
+  const one = document.activeElement;
+  const marked = ({ outlineStyle, boxShadow }) => outlineStyle !== "none" || boxShadow !== "none";
+  const line = one.closest(".line");
+  return one.getBoundingClientRect().width > 0 && (marked(getComputedStyle(one)) || marked(getComputedStyle(line)));
+}"""
+
+
 def tab_to(page: Page, name: str, key: str = "Tab") -> None:
     """Press a key until this has the focus; it can be seen then."""
     for _ in range(60):
         page.keyboard.press(key)
         if name in focused(page):
-            seen = page.evaluate(
-                "() => { const style = getComputedStyle(document.activeElement); "
-                "const box = document.activeElement.getBoundingClientRect(); const line = document.activeElement.closest('.line'); "
-                "return box.width > 0 && (style.outlineStyle !== 'none' || style.boxShadow !== 'none' || "
-                "(line !== null && getComputedStyle(line).boxShadow !== 'none')); }"
-            )
-            assert seen, f"one cannot see that {name!r} has the focus"
+            assert page.evaluate(SEEN), f"one cannot see that {name!r} has the focus"
             return
     raise AssertionError(f"{name!r} cannot be reached by {key}")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # it says nothing of its types
 from playwright.sync_api import Browser, expect
 
 from tests.e2e.process import Server
@@ -105,12 +105,13 @@ def test_a_room_in_which_something_was_said(browser: Browser, furnished: Server,
         zoe.page.get_by_role("menuitem", name="heart").click()
         expect(zoe.row("Good morning").locator(".reaction")).to_contain_text("❤️")
         zoe.act("Is anybody here?", "Reply")
-        zoe.say("I am here, and this is a reply")
-        zoe.act("I am here, and this is a reply", "Reply")
+        said = f"I am here, and this is a reply ({scheme})"
+        zoe.say(said)
+        zoe.act(said, "Reply")
         zoe.text.fill("A draft of\ntwo lines")
-        zoe.row("I am here, and this is a reply").hover()
+        zoe.row(said).hover()
         look(zoe, shots, f"room-{scheme}")
-        zoe.row("I am here, and this is a reply").hover()
+        zoe.row(said).hover()
         zoe.page.locator("#messages").get_by_role("button", name="React").click()
         zoe.page.screenshot(path=shots / f"react-{scheme}-1440.png")
         assert serious(zoe) == []

@@ -14,6 +14,7 @@ const PAGE = 50; // entries of a first page
 const OLDER = 100; // of each that is asked for by scrolling
 const LONG = 200; // of each, on the way to a message that is far up
 const HOME = "general";
+const TOKEN_EXPIRED = 4002;
 
 export class Chat {
   rooms = new Map();
@@ -26,6 +27,7 @@ export class Chat {
   );
   client = null;
   start = HOME; // the room to begin in
+  #suspended = null; // the session that waits for a new token
   #listeners = new Map();
   #lost = new Set(); // rooms that we were in, and are coming back to
 
@@ -43,7 +45,9 @@ export class Chat {
 
   /** Come in. `options`: as `ChatClient` takes them. */
   enter(url, options) {
-    this.client = new ChatClient(url, { ...options, onEvent: (event) => this.#hear(event) });
+    const saved = options.saved ?? this.#suspended;
+    this.#suspended = null;
+    this.client = new ChatClient(url, { ...options, saved, onEvent: (event) => this.#hear(event) });
     this.client.open();
   }
 
@@ -193,7 +197,7 @@ export class Chat {
   #hears = new Map(
     Object.entries({
       connecting: () => this.#connected({ state: this.user ? "reconnecting" : "connecting" }),
-      disconnected: ({ code, delay }) => this.#connected({ state: "lost", code, until: Date.now() + delay * 1000 }),
+      disconnected: (event) => this.#disconnected(event),
       ended: (event) => this.#ended(event),
       welcomed: (event) => this.#welcomed(event),
       more_rooms: (event) => this.#moreRooms(event),
@@ -216,6 +220,20 @@ export class Chat {
   #hear(event) {
     if (ENTRIES.has(event.type)) this.#entry(event);
     else this.#hears.get(event.type)?.(event);
+  }
+
+  #disconnected({ code, delay }) {
+    if (code === TOKEN_EXPIRED) this.#expired();
+    else this.#connected({ state: "lost", code, until: Date.now() + delay * 1000 });
+  }
+
+  /** The session lives on for whoever brings a new token: ask for one. */
+  #expired() {
+    this.#suspended = this.client.saved();
+    this.client.detach();
+    this.client = null;
+    this.outbox.wait();
+    this.#ended({ code: TOKEN_EXPIRED, reason: "Your token has expired", error: "bad_token" });
   }
 
   #ended(event) {

@@ -3,6 +3,8 @@
 import { avatar, el, nameOf, plainText } from "./dom.js";
 import { clock, dayName, fullTime, render, summary } from "./text.js";
 
+const LONG = 6000; // characters of a content that are shown at once
+
 /**
  * The row of a message. `grouped`: it follows another one of the same sender's, so that the name is not said again.
  * `on`: what its parts do: `react(item, emoji)`, `jump(seq)`, `person(anchor, name)`.
@@ -26,10 +28,19 @@ function body(room, item, on) {
   if (item.type === "deleted") return [el("p", { class: "deleted" }, "This message was deleted")];
   return [
     item.replyTo === null ? null : quote(room, item.replyTo, on),
-    el("div", { class: "content" }, ...render(item.content)),
+    contentOf(item.content),
     item.edited ? el("small", { class: "edited", title: fullTime(new Date(item.edited)) }, "edited") : null,
     item.reactions.size > 0 ? reactions(item, on) : null,
   ];
+}
+
+/** A content; of one that is very long the beginning, and the rest where one asks for it. */
+function contentOf(content) {
+  if (content.length <= LONG) return el("div", { class: "content" }, ...render(content));
+  const all = () => whole.replaceChildren(...render(content));
+  const more = el("button", { type: "button", class: "link", onclick: all }, `Show all ${content.length.toLocaleString()} characters`);
+  const whole = el("div", { class: "content" }, ...render(`${content.slice(0, LONG)}…`), more);
+  return whole;
 }
 
 function quote(room, seq, on) {
@@ -79,7 +90,7 @@ export function pendingRow(chat, item) {
     avatar(chat.user),
     el("div", { class: "head" }, nameOf(chat.user), " ", el("time", {}, clock(item.at))),
     el("div", { class: "body" },
-      el("div", { class: "content" }, ...render(item.content)),
+      contentOf(item.content),
       el("p", { class: "state" }, words, stuck ? retry(chat, item) : null)));
   return row;
 }

@@ -56,6 +56,11 @@ export class Outbox {
     this.#mark(item, "discarded");
   }
 
+  /** Nothing can be sent now: the next session is to say what becomes of it. */
+  wait() {
+    for (const item of this.items) if (item.seq === null) item.state = "waiting";
+  }
+
   clear() {
     this.items = [];
     this.#keep();

@@ -94,11 +94,11 @@ export class Timeline {
     const [start, end] = this.#range();
     if (this.#top === null && room.items.length > 0 && !this.#stuck) this.#top = room.items[start].seq;
     const focused = document.activeElement?.closest?.("#messages > li")?.dataset.seq;
-    const anchor = this.#stuck ? null : this.#anchor();
+    const inSight = this.#stuck ? [] : this.#inSight();
     reconcile(this.#list, this.#nodes(start, end));
     this.#hints(start);
-    if (anchor) this.#scroller.scrollTop += anchor.row.getBoundingClientRect().top - anchor.top;
-    else this.#toEnd();
+    if (this.#stuck) this.#toEnd();
+    else this.#keepInSight(inSight);
     if (focused && document.activeElement === document.body) this.#rowOf(focused)?.focus({ preventScroll: true });
     this.#tail();
     this.#seen();
@@ -160,12 +160,16 @@ export class Timeline {
 
   // --- Scrolling ------------------------------------------------------------------------------------------------
 
-  /** The first row in sight, and where it is: after a change it is to be there again. */
-  #anchor() {
-    const { top } = this.#scroller.getBoundingClientRect();
-    const rows = [...this.#list.children];
-    const inSight = rows.find((row) => row.dataset.seq && row.getBoundingClientRect().bottom > top);
-    return inSight ? { row: inSight, top: inSight.getBoundingClientRect().top } : null;
+  /** The messages in sight, and where they are: after a change, the first that is still there is to be there again. */
+  #inSight() {
+    const { top, bottom } = this.#scroller.getBoundingClientRect();
+    const rows = [...this.#list.children].map((row) => ({ row, box: row.getBoundingClientRect() }));
+    return rows.filter(({ row, box }) => row.dataset.seq && box.bottom > top && box.top < bottom);
+  }
+
+  #keepInSight(rows) {
+    const anchor = rows.find(({ row }) => row.isConnected);
+    if (anchor) this.#scroller.scrollTop += anchor.row.getBoundingClientRect().top - anchor.box.top;
   }
 
   #toEnd() {
