@@ -92,8 +92,8 @@ def browser(session: nox.Session) -> None:
     if shutil.which("node") is None:
         session.warn("the modules' own tests were left out: Node 20.19 or later is missing")
     elif not session.posargs:
-        flags = ("--experimental-websocket", "--test")
-        session.run("node", *flags, "tests/browser/node/", env={"PYTHON": f"{session.bin}/python"}, external=True)
+        files = sorted(str(file) for file in Path("tests/browser/node").glob("*.test.mjs"))
+        session.run("node", "--experimental-websocket", "--test", *files, env={"PYTHON": f"{session.bin}/python"}, external=True)
 
 
 @nox.session
