@@ -93,7 +93,9 @@ def browser(session: nox.Session) -> None:
         session.warn("the modules' own tests were left out: Node 20.19 or later is missing")
     elif not session.posargs:
         files = sorted(str(file) for file in Path("tests/browser/node").glob("*.test.mjs"))
-        session.run("node", "--experimental-websocket", "--test", *files, env={"PYTHON": f"{session.bin}/python"}, external=True)
+        session.run(
+            "node", "--experimental-websocket", "--test", *files, env={"PYTHON": f"{session.bin}/python"}, external=True
+        )
 
 
 @nox.session

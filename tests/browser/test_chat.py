@@ -243,3 +243,113 @@ def test_tokens_are_asked_for(browser: Browser, start: Callable[..., Server], tm
         alice.page.get_by_role("button", name="Join").click()
         alice.arrived()
         expect(alice.page.locator("#me")).to_have_text("Alice")
+
+
+def test_a_token_that_expires_is_asked_for_anew_and_the_session_goes_on(
+    browser: Browser, start: Callable[..., Server], tmp_path: Path
+) -> None:
+    server = start("--auth", "jwt", "--auth-key", str(key_file(tmp_path, "HS256")))
+    with seats(browser, page_of(server)) as sit:
+        alice = sit()
+        alice.page.goto(f"{alice.address}#den")
+        alice.page.get_by_text("Another way to come in").click()
+        alice.page.get_by_label("With a token").check()
+        alice.page.get_by_label("Token", exact=True).fill(token(sub="alice", ttl=4))
+        alice.page.get_by_role("button", name="Join").click()
+        alice.arrived("den")
+        alice.say("before")
+        expect(alice.page.locator("#login-problem")).to_contain_text("Your token has expired")
+        alice.page.get_by_label("Token", exact=True).fill(token(sub="alice"))
+        alice.page.get_by_role("button", name="Join").click()
+        alice.arrived("den")
+        alice.sees("before")
+        alice.say("after")
+        alice.sees("after")
+        assert alice.contents() == ["before", "after"]
+
+
+# A notification cannot be seen from within the page: what would be shown is written down, as is where it leads to.
+NOTED = """
+window.shown = [];
+window.Notification = class { constructor(title, options) { window.shown.push([title, options.body]); } };
+Notification.permission = "granted";
+Notification.requestPermission = async () => "granted";
+document.hasFocus = () => false;
+"""
+
+
+def test_notifications_are_of_what_concerns_one(sit: Sit) -> None:
+    alice, bob = sit(), sit().join("bob")
+    alice.page.add_init_script(NOTED)
+    alice.join("alice")
+    bob.say("not asked for yet, alice")
+    alice.sees("not asked for yet, alice")
+    alice.page.get_by_role("button", name="Notifications").click()
+    expect(alice.page.get_by_role("button", name="Notifications")).to_have_attribute("aria-pressed", "true")
+    bob.say("nothing special")
+    bob.say("hello Alice, look")
+    bob.person_menu("alice", "Write in private")
+    bob.say("psst")
+    expect(alice.page.locator("#talk-list .badge")).to_be_visible()
+    assert alice.page.evaluate("window.shown") == [["bob in general", "hello Alice, look"], ["bob", "psst"]]
+
+
+def test_a_room_that_tells_who_has_read(sit: Sit) -> None:
+    alice, bob = sit().join("alice", "den"), sit().join("bob", "den")
+    alice.room_menu("Room settings…")
+    alice.page.get_by_label("Show who has read").select_option("Yes")
+    alice.page.get_by_role("button", name="Save").click()
+    expect(bob.page.locator(".note")).to_contain_text("tells who has read")
+    alice.say("read this")
+    bob.sees("read this")
+    expect(alice.page.locator("#typing")).to_have_text("Seen by bob")
+
+
+def test_a_private_room_is_come_into_by_invitation(sit: Sit) -> None:
+    alice, bob = sit().join("alice", "den"), sit().join("bob")
+    alice.room_menu("Room settings…")
+    alice.page.get_by_label("Who comes in").select_option("private")
+    alice.page.get_by_role("button", name="Save").click()
+    expect(alice.page.locator(".note")).to_contain_text("private")
+    bob.page.goto(f"{bob.address}#den")
+    bob.notice("There is no such room")
+    alice.room_menu("Invite…")
+    alice.page.get_by_role("dialog").get_by_label("Name").fill("bob")
+    alice.page.get_by_role("button", name="Invite").click()
+    bob.page.get_by_role("dialog").get_by_role("button", name="Go there").click()
+    bob.arrived("den")
+
+
+def test_a_blocked_person_is_heard_no_more(sit: Sit) -> None:
+    alice, bob = sit().join("alice"), sit().join("bob")
+    alice.person_menu("bob", "Block")
+    alice.notice("bob is blocked")
+    bob.person_menu("alice", "Write in private")
+    bob.say("can you hear me")
+    bob.sees("can you hear me")
+    bob.open("general")
+    bob.say("hello")
+    alice.sees("hello")
+    assert alice.page.locator("#talk-list button").count() == 0
+
+
+def test_a_very_long_message_is_shown_in_part(sit: Sit) -> None:
+    alice = sit().join("alice")
+    alice.say("x" * 20_000 + " the end")
+    more = alice.page.get_by_role("button", name="Show all 20,008 characters")
+    expect(more).to_be_visible()
+    more.click()
+    expect(alice.page.locator("#messages .content")).to_contain_text("the end")
+
+
+def test_links_and_code(sit: Sit) -> None:
+    alice = sit().join("alice")
+    alice.say("See https://example.org/a_(b)?q=1&r=2. Not javascript:alert(1), nor ftp://example.org/; `code <b>`")
+    content = alice.page.locator("#messages li[data-seq] .content")
+    expect(content.locator("a")).to_have_count(1)
+    expect(content.locator("a")).to_have_attribute("href", "https://example.org/a_(b)?q=1&r=2")
+    expect(content.locator("a")).to_have_attribute("rel", "noopener noreferrer nofollow")
+    expect(content.locator("code")).to_have_text("code <b>")
+    alice.say("```\nlet x = `1`; // https://example.org/\n```")
+    expect(content.locator("pre")).to_have_text("let x = `1`; // https://example.org/")
+    expect(content.locator("pre a")).to_have_count(0)

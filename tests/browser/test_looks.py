@@ -14,6 +14,7 @@ from tests.e2e.process import Server
 
 from .conftest import FAST, QUICK, page_of
 from .crowd import post, present
+from .line import line_to
 from .people import Person, seats
 
 Scheme = Literal["light", "dark"]
@@ -137,6 +138,33 @@ def test_empty_rooms_long_names_and_private_ones(
         person.page.get_by_role("button", name="Rooms", exact=True).click()
         person.page.screenshot(path=shots / f"drawer-{scheme}-360.png")
         assert serious(person) == []
+
+
+def test_trouble_searches_and_judgements(browser: Browser, furnished: Server, scheme: Scheme, shots: Path) -> None:
+    room = f"{LONG_ROOM[:20]} {scheme}"
+    with seated(browser, furnished, scheme) as sit, line_to(furnished.port) as line:
+        owner: Person = sit(line.address).join(f"owner {scheme}", room)
+        rowdy: Person = sit().join(f"rowdy {scheme}", room)
+        rowdy.say("Something rude")
+        owner.sees("Something rude")
+        owner.page.keyboard.press("Control+k")
+        owner.page.get_by_label("Words to look for").fill("rude")
+        expect(owner.page.locator(".hit")).to_have_count(1)
+        look(owner, shots, f"search-{scheme}")
+        owner.page.keyboard.press("Escape")
+        owner.page.set_viewport_size({"width": 1440, "height": 900})
+        owner.page.locator("#member-list button", has_text="rowdy").click()
+        owner.page.screenshot(path=shots / f"person-{scheme}-1440.png")
+        owner.page.get_by_role("menuitem", name="Mute…").click()
+        look(owner, shots, f"mute-{scheme}")
+        owner.page.get_by_role("button", name="Mute", exact=True).click()
+        rowdy.say("But why?")
+        expect(rowdy.page.locator(".pending .state")).to_contain_text("Not sent")
+        look(rowdy, shots, f"refused-{scheme}")
+        line.cut()
+        expect(owner.page.locator("#connection")).to_be_visible()
+        owner.say("Written while the network was away")
+        look(owner, shots, f"lost-{scheme}")
 
 
 def test_five_hundred_people(browser: Browser, crowded: Server, scheme: Scheme, shots: Path) -> None:

@@ -9,6 +9,7 @@
 import { ChatClient, ENTRIES, Refused, eventOf, keyOf } from "./chat-client.js";
 import { Outbox } from "./outbox.js";
 import { Room, isSaid } from "./room.js";
+import { noteText } from "./text.js";
 
 const PAGE = 50; // entries of a first page
 const OLDER = 100; // of each that is asked for by scrolling
@@ -303,6 +304,7 @@ export class Chat {
   }
 
   #entry(event) {
+    if (event.room.startsWith("@") && event.type !== "private" && !this.rooms.has(keyOf(event.room))) return; // by one we block
     const room = this.room(event.room, { epoch: event.epoch, last: event.seq - 1 });
     const item = room.append(event);
     this.outbox.arrived(room, event.seq);
@@ -324,10 +326,11 @@ export class Chat {
     return this.user.includes(" ") ? keyOf(content).includes(keyOf(this.user)) : words.includes(keyOf(this.user));
   }
 
-  #judged(room, { action, content }) {
+  #judged(room, event) {
+    const { action } = event;
     if (action === "kick" || action === "ban") this.#drop(room);
     else if (room === this.current) this.#learn(room);
-    this.notice(`${room.name}: ${content}`);
+    this.notice(`${room.name}: ${noteText(event)}`);
   }
 
   #lagged({ room: name, epoch, last }) {

@@ -1,7 +1,7 @@
 /** How one message looks: its row, its quote, its reactions; and the rows between messages. It draws, and keeps nothing. */
 
 import { avatar, el, nameOf, plainText } from "./dom.js";
-import { clock, dayName, fullTime, render, summary } from "./text.js";
+import { clock, dayName, fullTime, noteText, render, summary } from "./text.js";
 
 const LONG = 6000; // characters of a content that are shown at once
 
@@ -66,7 +66,7 @@ function reactions(item, on) {
 /** A note of the server's: a topic, a verdict. */
 export function noteRow(item) {
   return el("li", { class: "note", tabindex: "-1", "data-seq": item.seq },
-    plainText(item.content), " ", el("time", { datetime: item.at.toISOString(), title: fullTime(item.at) }, clock(item.at)));
+    plainText(noteText(item)), " ", el("time", { datetime: item.at.toISOString(), title: fullTime(item.at) }, clock(item.at)));
 }
 
 export function dayRow(date) {

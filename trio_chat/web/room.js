@@ -87,8 +87,8 @@ export class Room {
   #add(frame, index) {
     const { type } = eventOf(frame);
     if (!SHOWN.has(type) || (type === "deleted" && frame.of !== frame.seq)) return null;
-    const { seq, content = "", timestamp, reply_to: replyTo = null, edited = null } = frame;
-    const item = { seq, type, content, sender: frame.sender ?? frame.by, at: new Date(timestamp), replyTo, edited };
+    const { seq, content = "", timestamp, reply_to: replyTo = null, edited = null, until } = frame;
+    const item = { seq, type, content, sender: frame.sender ?? frame.by, at: new Date(timestamp), replyTo, edited, until };
     item.reactions = new Map();
     for (const [emoji, { count, users }] of Object.entries(frame.reactions ?? {})) {
       item.reactions.set(emoji, { count, users: [...users] });

@@ -57,6 +57,11 @@ export function openSearch(chat) {
     clearTimeout(timer);
     timer = setTimeout(look, WAIT_MS);
   };
+  input.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    event.preventDefault(); // it would only empty the field
+    dialog.close();
+  });
   input.addEventListener("input", soon);
   everywhere.addEventListener("change", () => look());
   input.focus();

@@ -77,6 +77,7 @@ export const BY_NAME = new Intl.Collator(undefined, { numeric: true, sensitivity
 
 const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const FULL = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
+const UNTIL = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 const DAY = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
 const DAY_OF_YEAR = new Intl.DateTimeFormat(undefined, { dateStyle: "long" });
 
@@ -91,6 +92,11 @@ export function dayName(date, today = new Date()) {
   if (dayOf(date) === dayOf(today)) return "Today";
   if (dayOf(date) === dayOf(yesterday)) return "Yesterday";
   return (date.getFullYear() === today.getFullYear() ? DAY : DAY_OF_YEAR).format(date);
+}
+
+/** What a note of the server's says, with the time in it as it is here: "muted until 12:30". */
+export function noteText({ content, until }) {
+  return until ? content.replace(until, UNTIL.format(new Date(until))) : content;
 }
 
 /** "3 messages", "1 message". */
