@@ -17,7 +17,7 @@ from .people import Sit, seats
 SHOTS = ROOT / "build" / "screenshots"
 # Joins are told soon, whoever tests is not slowed, and no address counts as too many.
 QUICK = ("--presence-interval", "0.1", "--drain-seconds", "0", "--trusted-addresses", "127.0.0.0/8")
-FAST = ("--messages-per-second", "100000", "--messages-burst", "100000")
+FAST = ("--messages-per-second", "100000", "--messages-burst", "100000", "--frames-per-second", "100000")
 
 
 @pytest.fixture(scope="session")

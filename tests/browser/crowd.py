@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 
 import trio
+from websockets.sync.client import connect
+from websockets.typing import Subprotocol
 
 from tests.e2e.process import Server
 from trio_chat.client import ChatClient, open_chat_client
+
+BATCH = 100  # messages that wait for their acks: as many again come with those, and nobody's outbox is full
+SECONDS = 15.0
 
 
 def run_client(server: Server, name: str, work: Callable[[ChatClient], Awaitable[None]]) -> None:
@@ -23,13 +29,16 @@ def run_client(server: Server, name: str, work: Callable[[ChatClient], Awaitable
 
 
 def post(server: Server, name: str, contents: list[str], room: str = "general") -> None:
-    """Somebody writes all this, in order, and leaves."""
-
-    async def work(client: ChatClient) -> None:
-        for content in contents:
-            await client.send_message(content, room)
-
-    run_client(server, name, work)
+    """Somebody writes all this, in order and a hundred at a time, and leaves."""
+    with connect(server.url, subprotocols=[Subprotocol("chat")]) as ws:
+        ws.send(json.dumps({"type": "connect", "username": name}))
+        for first in range(0, len(contents), BATCH):
+            batch = contents[first : first + BATCH]
+            for number, content in enumerate(batch):
+                ws.send(json.dumps({"type": "message", "room": room, "content": content, "id": first + number}))
+            last = first + len(batch) - 1
+            while (frame := json.loads(ws.recv(SECONDS))) and (frame["type"], frame.get("id")) != ("ack", last):
+                assert frame["type"] != "error", frame
 
 
 @contextmanager
