@@ -52,6 +52,7 @@ def test_typing_is_shown_and_is_over_with_the_message(sit: Sit) -> None:
 def test_edit_delete_reply_and_react(sit: Sit) -> None:
     alice, bob = sit().join("alice"), sit().join("bob")
     alice.say("the frist one")
+    alice.sees("the frist one")
     alice.text.press("ArrowUp")  # the last message of one's own
     alice.say("the first one")
     row = bob.sees("the first one")

@@ -73,12 +73,14 @@ def test_a_conversation_by_keys_alone(sit: Sit) -> None:
     keys.type("a reply")
     keys.press("Enter")
     bob.sees("a reply")
+    alice.sees("a reply")
 
     # One's own last message: edit, then give that up, then delete it.
     keys.press("ArrowUp")
     keys.type("!")
     keys.press("Enter")
     bob.sees("a reply!")
+    alice.sees("a reply!")
     keys.press("ArrowUp")
     keys.press("Escape")
     assert alice.text.input_value() == ""
