@@ -22,7 +22,7 @@ LAYERS = [
     {"server"},
     {"sim", "bench"},
     {"settings", "logs", "schema", "cli_log", "cli_token"},
-    {"cli_admin"},
+    {"cli_admin", "terminal"},
     {"cli", "run", "docs", "__main__", "__init__"},
 ]
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
