@@ -104,4 +104,4 @@ def start() -> Iterator[Callable[..., Server]]:
     codes = [server.stop() for server in servers]
     for server in servers:
         server.check_log()
-    assert codes == [0] * len(servers)
+    assert all(code in (0, -signal.SIGKILL) for code in codes)  # killed by the test itself

@@ -71,7 +71,13 @@ def connect(
         from trio_chat.terminal.plain import Plain, run
 
         return run(Plain(login=login, room=room, follow=follow, json=json, last=last, timeout=timeout))
-    return _fail(MISSING, 1)
+    try:
+        from trio_chat.terminal.app import run as run_app
+    except ModuleNotFoundError as error:
+        if error.name is not None and error.name.split(".")[0] == "textual":
+            return _fail(MISSING, 1)
+        raise
+    return run_app(login, room)
 
 
 def _is_terminal(stream: object) -> bool:
