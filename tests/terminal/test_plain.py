@@ -290,7 +290,11 @@ def test_flags_for_pipes_want_plain(flags: list[str]) -> None:
 
 
 def test_a_pipe_is_no_screen() -> None:
-    assert Process("ws://x").end() == (2, "", "stdin and stdout must be a terminal; for pipes there is --plain\n")
+    assert Process("ws://x").end() == (
+        2,
+        "",
+        "stdin, stdout and stderr must be a terminal; for pipes there is --plain\n",
+    )
 
 
 def test_variables_of_the_client_do_not_stop_a_server() -> None:

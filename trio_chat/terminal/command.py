@@ -63,8 +63,8 @@ def connect(
         for flag, given in (("--follow", follow), ("--json", json), ("--last", last)):
             if given and not plain:
                 raise ValueError(f"{flag} goes with --plain")
-        if not plain and not (_is_terminal(sys.stdin) and _is_terminal(sys.stdout)):
-            raise ValueError("stdin and stdout must be a terminal; for pipes there is --plain")
+        if not plain and not all(map(_is_terminal, (sys.stdin, sys.stdout, sys.stderr))):  # Textual draws on stderr
+            raise ValueError("stdin, stdout and stderr must be a terminal; for pipes there is --plain")
     except ValueError as error:
         return _fail(str(error), 2)
     if plain:
