@@ -261,8 +261,8 @@ def test_a_token(start: Callable[..., Server], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["http://x"], "'http://x' must be ws://HOST:PORT/ws or wss://…, with a port from 1 to 65535"),
-        (["ws://x:99999"], "'ws://x:99999' must be ws://HOST:PORT/ws or wss://…, with a port from 1 to 65535"),
+        (["http://x"], "'http://x' is no WebSocket URL: ws://HOST[:PORT][/PATH] or wss://…"),
+        (["ws://x:99999"], "'ws://x:99999' is no WebSocket URL: ws://HOST[:PORT][/PATH]"),
         (["ws://0.0.0.0:1"], "0.0.0.0 is no address to connect to: this machine is 127.0.0.1"),
         (["ws://x", "--name", "@x"], "--name: '@x' must be 1-32 letters, digits,"),
         (["ws://x", "--room", "#x"], "--room: '#x' must be 1-32 letters, digits,"),
