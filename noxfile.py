@@ -78,6 +78,13 @@ def hostile(session: nox.Session) -> None:
 
 
 @nox.session
+def seed(session: nox.Session) -> None:
+    """Run the message service of the older system's browser client in Node, which is installed in `.nox`."""
+    session.install("-e.", *nox.project.dependency_groups(PYPROJECT, "seed"))
+    session.run("pytest", "tests/seed", *session.posargs)
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Write the generated pages of docs/ anew."""
     session.install("-e.")
