@@ -105,6 +105,18 @@ async def test_rooms_and_what_is_unread(server: Server, room: str) -> None:
 
 
 @on_asyncio
+async def test_what_is_typed_after_join_is_said_there(server: Server, room: str) -> None:
+    async with screen(server, f"ann {room}") as ann:
+        await ann.enter(f"/join {room}")
+        await ann.enter("first")
+        await ann.shows("1 first")
+        assert ann.room.name == room
+        await ann.enter("/join @x")
+        await ann.shows("bad_room")
+        assert ann.listed == ["#general", f"#{room}"]
+
+
+@on_asyncio
 async def test_keys_go_from_room_to_room(server: Server, room: str) -> None:
     async with screen(server, f"ann {room}") as ann:
         await ann.enter(f"/join {room}")
@@ -113,6 +125,7 @@ async def test_keys_go_from_room_to_room(server: Server, room: str) -> None:
         for key, name in (("ctrl+n", "general"), ("ctrl+n", room), ("ctrl+p", "general")):
             await ann.pilot.press(key)
             assert ann.room.name == name
+        await ann.until(lambda: str(ann.app.topic.render()).startswith("#general"))
         await ann.pilot.press("shift+tab", "down", "enter")  # the list, too
         await ann.until(lambda: ann.room.name == room)
         assert ann.app.focused is ann.app.line

@@ -206,6 +206,14 @@ def test_who_is_there() -> None:
     assert "with bob" in members(Room("@bob"), "ann").plain
 
 
+def test_long_names_leave_room_for_what_is_unread() -> None:
+    model = come_in(
+        entry(Private, 1, room=f"@{'x' * 32}", content="psst", to="ann"), UserList(users=["y" * 32], total=1)
+    )
+    assert room_label(model.listed()[1], current=False).plain == f"  @{'x' * 14}… 1"
+    assert members(model.current, "ann").plain == f"1 here\n● {'y' * 15}…"
+
+
 def test_who_types() -> None:
     model = come_in()
     room = model.current

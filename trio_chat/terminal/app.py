@@ -87,6 +87,7 @@ class ChatApp(App[str]):
         self._came_in = False
         self._drawing = self._older = self._jump = False
         self._labels: list[Text] = []
+        self._drawn = self.model.current
         self._said_typing = 0.0
 
     def compose(self) -> ComposeResult:
@@ -158,6 +159,7 @@ class ChatApp(App[str]):
             self.model.notes.append(str(error))
             return
         event.input.clear()
+        self._said_typing = 0.0
         if isinstance(order, Order) and order.name == "quit":
             self.exit()
         else:
@@ -228,9 +230,11 @@ class ChatApp(App[str]):
         self.line.placeholder = HINT.format(name)
 
     def _draw_rooms(self) -> None:
-        listed = self.model.listed()
-        labels = [room_label(room, current=room is self.model.current) for room in listed]
-        if labels != self._labels:
-            self._labels = labels
-            self.rooms.set_options(labels)
-            self.rooms.highlighted = listed.index(self.model.current)
+        listed, current = self.model.listed(), self.model.current
+        labels = [room_label(room, current=room is current) for room in listed]
+        if labels == self._labels:
+            return
+        place = self.rooms.highlighted if self.rooms.has_focus and current is self._drawn else listed.index(current)
+        self._labels, self._drawn = labels, current
+        self.rooms.set_options(labels)
+        self.rooms.highlighted = place

@@ -156,12 +156,18 @@ class Asking:
             self.look_at(known.name)
 
     async def _join(self, name: str, *, look: bool) -> None:
+        if look:  # before the answer: what is typed next is meant for there
+            self._model.show(name)
+            self._touch(jump=True)
         joined = await self._ask(lambda client: client.join(name))
         if joined is None:
+            refusal = list(self._model.notes)
+            self.grant(self._model.drop(name))
+            self._model.notes[:] = refusal
             return
         room = self._model.room(joined.room)
-        room.epoch, room.last = joined.epoch, max(room.last, joined.last)
-        if look or room is self._model.current:
+        room.name, room.epoch, room.last = joined.room, joined.epoch, max(room.last, joined.last)
+        if room is self._model.current:
             self.look_at(joined.room)
 
     async def _leave(self, name: str) -> None:

@@ -26,6 +26,7 @@ COLOURS = (
     "bright_magenta",
 )
 QUOTED = 40  # characters of what is answered
+SIDE = 18  # columns of a name at the side
 NUMBER = 6  # columns: the number of a message stands before it
 EMPTY = "Nothing was said here yet. Write something, or type /help."
 GAP = re.compile(r"\S(\s{2,})\S")  # between two columns of a note
@@ -79,6 +80,7 @@ def room_label(room: Room, *, current: bool) -> Text:
     """A room in the list, with how much is unread."""
     name = printable(room.name if room.private else f"#{room.name}")
     label = Text(f"{'▸' if current else ' '} {name}", "bold" if room.unread or current else "")
+    label.truncate(SIDE, overflow="ellipsis")
     if room.unread:
         label.append(f" {room.unread if room.unread < 1000 else '999+'}", "bold bright_yellow")
     if any(one.trouble for one in room.unsent):
@@ -97,6 +99,8 @@ def members(room: Room, user: str) -> Text:
     if room.total > len(here):
         lines.append(Text(f"and {room.total - len(here)} more", "dim"))
     lines += [Text.assemble(("○ ", "dim"), (printable(name), "dim")) for name in sorted(spoke, key=str.casefold)]
+    for line in lines:
+        line.truncate(SIDE, overflow="ellipsis")
     return Text("\n").join(lines)
 
 
