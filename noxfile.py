@@ -89,13 +89,16 @@ def browser(session: nox.Session) -> None:
         session.error("chromium is missing: apt-get install chromium")
     session.install("-e.", *nox.project.dependency_groups(PYPROJECT, "browser"))
     session.run("python", "-m", "pytest", *(session.posargs or ("tests/browser",)))
-    if shutil.which("node") is None:
-        session.warn("the modules' own tests were left out: Node 20.19 or later is missing")
-    elif not session.posargs:
+    if not session.posargs:
         files = sorted(str(file) for file in Path("tests/browser/node").glob("*.test.mjs"))
-        session.run(
-            "node", "--experimental-websocket", "--test", *files, env={"PYTHON": f"{session.bin}/python"}, external=True
-        )
+        session.run("node", "--test", *files, env={"PYTHON": f"{session.bin}/python"})
+
+
+@nox.session
+def seed(session: nox.Session) -> None:
+    """Run the message service of the older system's browser client in Node, which is installed in `.nox`."""
+    session.install("-e.", *nox.project.dependency_groups(PYPROJECT, "seed"))
+    session.run("pytest", "tests/seed", *session.posargs)
 
 
 @nox.session

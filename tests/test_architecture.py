@@ -22,7 +22,7 @@ LAYERS = [
     {"server"},
     {"sim", "bench"},
     {"settings", "logs", "schema", "cli_log", "cli_token"},
-    {"cli_admin"},
+    {"cli_admin", "terminal"},
     {"cli", "run", "docs", "__main__", "__init__"},
 ]
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
@@ -164,6 +164,32 @@ def test_the_core_may_write_a_time_but_not_ask_for_it(tmp_path: Path) -> None:
     module = tmp_path / "x.py"
     module.write_text("from datetime import UTC, datetime\ndatetime.fromtimestamp(0, UTC)\ndatetime.now(UTC)")
     assert impurities(module) == ["datetime.now"]
+
+
+def test_only_the_screen_knows_textual() -> None:
+    """It is an extra, and slow to load: a server, a bot and a pipe do without."""
+    known = {name_of(module) for module in MODULES for name in imported(module) if name.split(".")[0] == "textual"}
+    assert known == {"terminal/app.py", "terminal/talk.py"}
+    code = "import sys, trio_chat.cli, trio_chat.terminal.plain, trio_chat.client; sys.exit('textual' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=30).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["drawing", "model", "orders", "room"])
+def test_what_the_screen_shows_is_pure(name: str) -> None:
+    """No loop, no clock, no I/O: `model` and what it is made of can be run with a pencil."""
+    known = {name.split(".")[0] for name in imported(PACKAGE / "terminal" / f"{name}.py")}
+    assert not known & {
+        "asyncio",
+        "logging",
+        "os",
+        "random",
+        "secrets",
+        "socket",
+        "textual",
+        "threading",
+        "time",
+        "trio",
+    }
 
 
 def test_importing_the_core_does_not_import_trio() -> None:

@@ -15,7 +15,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from trio_chat.config import Config, ConfigError
-from trio_chat.run import STOPPED_AT_ONCE, Address, allow_descriptors, announce, supervise
+from trio_chat.run import STOPPED_AT_ONCE, Address, allow_descriptors, announce, risks, seen_from_elsewhere, supervise
 from trio_chat.server.tls import Certificate
 from trio_chat.settings import load
 
@@ -156,6 +156,57 @@ def test_addresses_are_announced_as_urls(
     listening = [message for _level, message in said if message.startswith("listening")]
     assert listening == [f"listening on http://{place}/ and ws://{place}/ws" for place in places]
     assert any("on all interfaces" in message for _level, message in said) == ("localhost:10000" in places)
+
+
+def test_other_machines_are_told_where(said: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the address that this machine sends from; where it has none but its own, they are told of only."""
+    sent_from = ["192.0.2.7", "127.0.0.1"]
+    monkeypatch.setattr(socket.socket, "connect", lambda _self, _address: None)
+    monkeypatch.setattr(socket.socket, "getsockname", lambda _self: (sent_from.pop(0), 5))
+    announce(Config.of(tls_cert="c", tls_key="k"), [("0.0.0.0", 10000)])
+    announce(Config(), [("0.0.0.0", 10000)])
+    assert [message for _level, message in said if message.startswith("on all")] == [
+        "on all interfaces: other machines can open https://192.0.2.7:10000/; --host 127.0.0.1 keeps them out",
+        "on all interfaces: other machines can connect; --host 127.0.0.1 keeps them out",
+    ]
+
+
+def test_without_a_route_nothing_is_seen_from_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(_self: socket.socket, _address: object) -> None:
+        raise OSError(errno.ENETUNREACH, "Network is unreachable")
+
+    monkeypatch.setattr(socket.socket, "connect", unreachable)
+    assert seen_from_elsewhere(("::", 1)) is None
+    assert seen_from_elsewhere(("0.0.0.0", 1)) is None
+
+
+@pytest.mark.parametrize(
+    ("options", "host", "found"),
+    [
+        ({}, "127.0.0.1", []),
+        ({}, "::1", []),
+        ({}, "0.0.0.0", ["tls_cert: none; messages cross the network unencrypted"]),
+        ({"auth": "accounts"}, "::", ["tls_cert: none; messages and passwords cross the network unencrypted"]),
+        ({"tls_cert": "c", "tls_key": "k"}, "0.0.0.0", []),
+        ({"trusted_proxies": ["192.0.2.1"]}, "192.0.2.7", []),
+        ({"admin_port": 1, "admin_host": "localhost"}, "127.0.0.1", []),
+        (
+            {"admin_port": 1, "admin_host": "192.0.2.7"},
+            "127.0.0.1",
+            ["admin_host: 192.0.2.7; its token crosses the network unencrypted"],
+        ),
+    ],
+)
+def test_what_is_insecure_is_said(options: dict[str, object], host: str, found: list[str]) -> None:
+    assert risks(Config.of(**options), [(host, 10000)]) == found
+
+
+@pytest.mark.parametrize("auth", ["guest", "jwt", "accounts"])
+def test_who_comes_in_is_said(auth: str, said: list[tuple[str, str]]) -> None:
+    key = {"auth_key": "k"} if auth == "jwt" else {}
+    announce(Config.of(auth=auth, **key), [("127.0.0.1", 1)])
+    (line,) = [message for _level, message in said if message.startswith(f"auth: {auth}; ")]
+    assert ("guests are not admitted" in line) == (auth != "guest")
 
 
 def test_what_is_lost_or_open_is_a_warning(said: list[tuple[str, str]]) -> None:

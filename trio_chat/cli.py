@@ -26,6 +26,8 @@ from trio_chat.config import OPTIONS, Config, ConfigError
 from trio_chat.log import LogError
 from trio_chat.schema import json_schema
 from trio_chat.settings import Settings, flag, is_list, load, toml
+from trio_chat.terminal.command import HELP as CONNECT_HELP
+from trio_chat.terminal.command import connect
 
 HELP = """A WebSocket chat server on Trio.
 
@@ -63,6 +65,7 @@ def build() -> App:
     app.command(print_schema, name="schema")
     app.command(build_log())
     app.command(build_admin())
+    app.command(connect, help=CONNECT_HELP)
     app.command(bench, help=BENCH_HELP)
     app.command(token)
     return app
@@ -152,7 +155,7 @@ def _command_line(argv: Sequence[str]) -> int:
         return code
     except UnusedCliTokensError as error:
         stray = error.unused_tokens[0] if error.unused_tokens else ""
-        commands = "serve, check-config, schema, log, admin, bench, token"
+        commands = "serve, check-config, schema, connect, log, admin, bench, token"
         return _fail(f"{stray!r}: no such command or argument. The command comes first: {commands}.")
     except CycloptsError as error:
         return _fail(repr(str(error))[1:-1])

@@ -34,6 +34,12 @@ STOPPED_AT_ONCE = 130  # exit code after a second signal; 0 after a clean drain
 # with the defaults a third of the time of private messages, and pauses of 140 ms with some 100,000 entries in memory.
 GC_THRESHOLDS = 100_000, 50, 100
 
+WHO_COMES_IN = {
+    "guest": "anybody comes in, under any name that is free",
+    "jwt": "whoever has a token comes in; guests are not admitted",
+    "accounts": "whoever has an account comes in; guests are not admitted",
+}
+
 Address = tuple[str, int]
 Failure = TypeVar("Failure", OSError | UnicodeError, LogError, ConfigError)
 
@@ -154,8 +160,11 @@ def announce(config: Config, addresses: list[Address]) -> None:
     secure = "s" if config.listen.tls_cert else ""
     for place in dict.fromkeys(_place(address) for address in addresses):
         log.info("listening on http%s://%s/ and ws%s://%s/ws", secure, place, secure, place)
-    if any(ipaddress.ip_address(host).is_unspecified for host, _port in (address[:2] for address in addresses)):
-        log.info("on all interfaces: other machines can connect; --host 127.0.0.1 keeps them out")
+    everywhere = [address for address in addresses if ipaddress.ip_address(address[0]).is_unspecified]
+    if everywhere:
+        seen = next(filter(None, map(seen_from_elsewhere, everywhere)), None)
+        where = f"can open http{secure}://{_place(seen)}/" if seen else "can connect"
+        log.info("on all interfaces: other machines %s; --host 127.0.0.1 keeps them out", where)
     if (room := sockets(config)) < config.admission.max_connections:
         log.warning("max_connections: %d; but only %d files may be open (ulimit -n)",
                     config.admission.max_connections, room)  # fmt: skip
@@ -163,13 +172,49 @@ def announce(config: Config, addresses: list[Address]) -> None:
         log.warning("log: memory; messages end with the process")
     else:
         log.info("log: %s", config.history.log_path.absolute())
-    if config.auth.auth != "guest":
-        log.info("auth: %s; guests are not admitted", config.auth.auth)
+    log.info("auth: %s; %s", config.auth.auth, WHO_COMES_IN[config.auth.auth])
     environment = config.admission.environment
     if "*" in config.admission.origins:
         log.warning("environment: %s; any origin is admitted, which is insecure in production", environment)
     else:
         log.info("environment: %s", environment)
+    for risk in risks(config, addresses):
+        log.warning("%s", risk)
+
+
+def risks(config: Config, addresses: list[Address]) -> list[str]:
+    """What somebody else could read or do, where the server can be reached from elsewhere."""
+    found = []
+    elsewhere = not all(ipaddress.ip_address(host).is_loopback for host, *_ in addresses)
+    if elsewhere and not config.listen.tls_cert and not config.listen.trusted_proxies:
+        what = {"guest": "messages", "jwt": "messages and tokens", "accounts": "messages and passwords"}
+        found.append(f"tls_cert: none; {what[config.auth.auth]} cross the network unencrypted")
+    if config.admin.admin_port >= 0 and not _is_loopback(config.admin.admin_host):
+        found.append(f"admin_host: {config.admin.admin_host}; its token crosses the network unencrypted")
+    return found
+
+
+def seen_from_elsewhere(address: Address) -> Address | None:
+    """Where another machine finds a listener on a wildcard address: as the address that we would send from. Or None.
+
+    It sends nothing: a UDP socket that is connected only asks the system for a route.
+    """
+    wildcard = ipaddress.ip_address(address[0])
+    family, anybody = (socket.AF_INET6, "2001:db8::1") if wildcard.version == 6 else (socket.AF_INET, "198.51.100.1")
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((anybody, 9))
+            host = probe.getsockname()[0]
+    except OSError:
+        return None
+    return None if ipaddress.ip_address(host).is_loopback else (host, address[1])
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _place(address: Address) -> str:

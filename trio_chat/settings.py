@@ -22,6 +22,8 @@ from trio_chat.config import OPTIONS, Config, ConfigError, Net
 PREFIX = "TRIO_CHAT_"
 CONFIG_VARIABLE = "TRIO_CHAT_CONFIG"
 ADMIN_URL = "TRIO_CHAT_ADMIN_URL"  # read by `trio-chat admin`, which may share the environment of the server
+PASSWORD, TOKEN = "TRIO_CHAT_PASSWORD", "TRIO_CHAT_TOKEN"  # read by `trio-chat connect`, likewise
+ELSEWHERE = (CONFIG_VARIABLE, ADMIN_URL, PASSWORD, TOKEN)
 PLAIN = {"port": "PORT", "environment": "ENVIRONMENT"}  # what hosting platforms set; TRIO_CHAT_… goes before it
 MAX_FILE_BYTES = 1024 * 1024  # so that `--config /dev/zero` ends
 
@@ -133,7 +135,7 @@ def _toml_character(one: str) -> str:
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Given]:
     known = {variable(option): option for option in OPTIONS}
     for name, value in environ.items():
-        if name.startswith(PREFIX) and name not in (CONFIG_VARIABLE, ADMIN_URL) and name not in known:
+        if name.startswith(PREFIX) and name not in ELSEWHERE and name not in known:
             near = _nearest(name.removeprefix(PREFIX).lower(), [*OPTIONS, "config"])
             raise UnknownOptionError(_one_line(name), value, near and variable(near))
     names = {option: name for option, name in PLAIN.items() if name in environ}

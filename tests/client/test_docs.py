@@ -94,6 +94,11 @@ async def test_who_comes_with_a_token(tmp_path: Path) -> None:
         assert server.stop() == 0
 
 
+@pytest.mark.parametrize("program", [ECHO, BRIDGE], ids=["echo", "bridge"])
+def test_a_bot_is_ten_lines(program: str) -> None:
+    assert len([line for line in program.splitlines() if line and not line.startswith(("import", "from"))]) <= 10
+
+
 @pytest.mark.parametrize("name", client.__all__)
 def test_the_page_speaks_of_what_there_is(name: str) -> None:
     assert getattr(client, name) is not None

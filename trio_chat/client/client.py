@@ -13,7 +13,8 @@ import trio
 
 from trio_chat.client.connection import Target, dial
 from trio_chat.client.driver import Driver
-from trio_chat.client.events import Event, HistoryPage, Joined, Posted, RoomPage, SearchPage, UserList
+from trio_chat.client.events import Event, HistoryPage, Joined, Message, Posted, RoomPage, SearchPage, UserList
+from trio_chat.client.following import Messages
 from trio_chat.client.inbox import Inbox
 from trio_chat.client.session import ChatSession
 from trio_chat.client.welcome import Account, Backoff
@@ -69,6 +70,14 @@ class ChatClient:
             return await self._driver.inbox.get()
         except trio.EndOfChannel:
             raise StopAsyncIteration from None
+
+    def messages(self, room: str = "general") -> AsyncIterator[Message]:
+        """What others say in a room from now on: it is joined, and again where the session was lost.
+
+        `room` may be `@name`, the private conversation with `name`. All other events are passed over. See `Following`,
+        also for what the iteration raises.
+        """
+        return Messages(self, room)
 
     async def send_message(
         self, content: str, room: str = "general", *, reply_to: int | None = None, key: str | None = None

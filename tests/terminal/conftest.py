@@ -1,0 +1,107 @@
+"""One server for the tests of the terminal client, and processes that are ended when a test is."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.client.conftest import QUICK, TRUSTING
+from tests.e2e.process import ROOT, Server
+
+RATES = ("--messages-per-second", "10000", "--messages-burst", "10000", "--frames-per-second", "10000")
+SECONDS = 15.0  # within which anything that is waited for must happen
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("TRIO_CHAT_")}
+_numbers = itertools.count(1)
+
+Connect = Callable[..., "Process"]
+
+
+class Process:
+    """`trio-chat connect`, as a person starts it."""
+
+    def __init__(self, *words: str, stdin: int = subprocess.PIPE, stdout: int = subprocess.PIPE, **env: str) -> None:
+        self.popen = subprocess.Popen(
+            [sys.executable, "-m", "trio_chat", "connect", *words],
+            cwd=ROOT, env={**ENVIRONMENT, "PYTHONPATH": str(ROOT), "LOGNAME": "login name", **env},
+            stdin=stdin, stdout=stdout, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    def write(self, data: bytes) -> None:
+        """Type it."""
+        assert self.popen.stdin is not None
+        self.popen.stdin.write(data)
+        self.popen.stdin.flush()
+
+    def read_line(self) -> str:
+        """The next line of its stdout."""
+        assert self.popen.stdout is not None
+        return self.popen.stdout.readline().decode().removesuffix("\n")
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self.popen.send_signal(number)
+
+    def end(self, data: bytes = b"") -> tuple[int, str, str]:
+        """Close its stdin, after `data`. Returns its exit code, and the rest of what it wrote on stdout and stderr."""
+        out, err = self.popen.communicate(data or None, timeout=SECONDS)
+        assert b"Traceback" not in err, err.decode()
+        return self.popen.returncode, (out or b"").decode(), err.decode()
+
+
+@pytest.fixture(scope="session")
+def _server() -> Iterator[Server]:
+    server = Server(*QUICK, *TRUSTING, "--resume-window", "5").ready()
+    yield server
+    code = server.stop()
+    server.check_log()
+    assert code == 0
+
+
+@pytest.fixture
+def server(_server: Server) -> Iterator[Server]:
+    """One server for all tests here; rooms and names are of one's own."""
+    yield _server
+    _server.check_log()
+
+
+@pytest.fixture
+def room() -> str:
+    """A room that no other test is in."""
+    return f"room {next(_numbers)}"
+
+
+@pytest.fixture
+def connect(server: Server) -> Iterator[Connect]:
+    """Start `trio-chat connect` to the server, with these words more."""
+    with ExitStack() as ends:
+
+        def start(*words: str, **kwargs: object) -> Process:
+            process = Process(server.url, *words, **kwargs)  # type: ignore[arg-type]
+            ends.callback(process.popen.communicate)
+            ends.callback(process.popen.kill)
+            return process
+
+        yield start
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Server]]:
+    """Start a server of one's own, with flags."""
+    servers: list[Server] = []
+
+    def starting(*flags: str) -> Server:
+        servers.append(Server(*RATES, "--presence-interval", "0.05", "--drain-seconds", "0", *flags))
+        return servers[-1].ready()
+
+    yield starting
+    codes = [server.stop() for server in servers]
+    for server in servers:
+        server.check_log()
+    assert all(code in (0, -signal.SIGKILL) for code in codes)  # killed by the test itself
