@@ -22,7 +22,7 @@ from trio_websocket import WebSocketConnection
 from websockets.sync.server import ServerConnection, serve
 from wsproto.events import TextMessage
 
-from tests.e2e.process import Server
+from tests.e2e.process import Server, unmeasured
 from trio_chat.bench import guest
 from trio_chat.bench.tally import Tally
 from trio_chat.bench.tool import bench
@@ -314,5 +314,6 @@ sys.meta_path.insert(0, Interrupting)
 from {entry.module} import {entry.attr}
 sys.exit({entry.attr}())
 """
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, timeout=30, check=False)
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, env=unmeasured(), capture_output=True, timeout=30, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")

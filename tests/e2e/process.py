@@ -134,3 +134,11 @@ class Server:
         with self._news:
             self._ended = True
             self._news.notify_all()
+
+
+def unmeasured() -> dict[str, str]:
+    """The environment of a process that Ctrl-C stops: without coverage, which may lose it, or hang.
+
+    A KeyboardInterrupt inside its `lock_data` leaves a lock taken, and one inside its tracer is nobody's.
+    """
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}

@@ -21,7 +21,7 @@ from trio_chat.core.records import SessionRecord
 from trio_chat.log.store import Store
 
 from .client import join
-from .process import ROOT, Server
+from .process import ROOT, Server, unmeasured
 
 PATIENCE = 60.0  # seconds until a process that hangs fails its test
 HISTORY = Config.of(history_limit=1_000_000).history
@@ -279,11 +279,6 @@ def prepared(preparation: str, *arguments: object) -> list[str]:
     """`command(…)` in a process that ran `preparation` first: after a fork it could meet a lock of another thread."""
     code = f"import os, sys; {preparation}; os.execv(sys.argv[1], sys.argv[1:])"
     return [sys.executable, "-c", code, *command(*arguments)]
-
-
-def unmeasured() -> dict[str, str]:
-    """Without coverage: a KeyboardInterrupt inside its `lock_data` leaves a lock taken, and all hangs."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.client.conftest import QUICK, TRUSTING
-from tests.e2e.process import ROOT, Server
+from tests.e2e.process import ROOT, Server, unmeasured
 
 RATES = ("--messages-per-second", "10000", "--messages-burst", "10000", "--frames-per-second", "10000")
 SECONDS = 15.0  # within which anything that is waited for must happen
@@ -24,12 +24,20 @@ Connect = Callable[..., "Process"]
 
 
 class Process:
-    """`trio-chat connect`, as a person starts it."""
+    """`trio-chat connect`, as a person starts it. `stopped`: by Ctrl-C, see `unmeasured`."""
 
-    def __init__(self, *words: str, stdin: int = subprocess.PIPE, stdout: int = subprocess.PIPE, **env: str) -> None:
+    def __init__(
+        self,
+        *words: str,
+        stdin: int = subprocess.PIPE,
+        stdout: int = subprocess.PIPE,
+        stopped: bool = False,
+        **env: str,
+    ) -> None:
+        around = {name: it for name, it in ENVIRONMENT.items() if not stopped or name in unmeasured()}
         self.popen = subprocess.Popen(
             [sys.executable, "-m", "trio_chat", "connect", *words],
-            cwd=ROOT, env={**ENVIRONMENT, "PYTHONPATH": str(ROOT), "LOGNAME": "login name", **env},
+            cwd=ROOT, env={**around, "PYTHONPATH": str(ROOT), "LOGNAME": "login name", **env},
             stdin=stdin, stdout=stdout, stderr=subprocess.PIPE,
         )  # fmt: skip
 

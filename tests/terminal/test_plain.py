@@ -77,7 +77,8 @@ def test_what_is_said_is_printed_while_stdin_is_open(server: Server, connect: Co
 
 
 def test_follow_prints_on_and_ctrl_c_ends_it(server: Server, connect: Connect, room: str) -> None:
-    tail = connect("--name", f"w {room}", "--room", room, "--plain", "--follow", stdin=subprocess.DEVNULL)
+    words = ("--name", f"w {room}", "--room", room, "--plain", "--follow")
+    tail = connect(*words, stdin=subprocess.DEVNULL, stopped=True)
     with hears(server, room) as ann:
         present(ann, f"w {room}", room)
         for i in range(MANY):
