@@ -305,6 +305,7 @@ def test_ctrl_c_while_the_script_is_loaded_is_130_without_a_word() -> None:
     entry = EntryPoint("trio-chat", script, "console_scripts")
     code = f"""
 import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
 class Interrupting:
     @staticmethod
     def find_spec(name, path, target=None):

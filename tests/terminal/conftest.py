@@ -16,6 +16,9 @@ from tests.client.conftest import QUICK, TRUSTING
 from tests.e2e.process import ROOT, Server, unmeasured
 
 RATES = ("--messages-per-second", "10000", "--messages-burst", "10000", "--frames-per-second", "10000")
+# What a shell starts in the background ignores Ctrl-C, and so do its children.
+HEEDS = """import signal; signal.signal(signal.SIGINT, signal.default_int_handler)
+import sys; from trio_chat.__main__ import main; sys.exit(main())"""
 SECONDS = 15.0  # within which anything that is waited for must happen
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("TRIO_CHAT_")}
 _numbers = itertools.count(1)
@@ -36,7 +39,7 @@ class Process:
     ) -> None:
         around = {name: it for name, it in ENVIRONMENT.items() if not stopped or name in unmeasured()}
         self.popen = subprocess.Popen(
-            [sys.executable, "-m", "trio_chat", "connect", *words],
+            [sys.executable, *(("-c", HEEDS) if stopped else ("-m", "trio_chat")), "connect", *words],
             cwd=ROOT, env={**around, "PYTHONPATH": str(ROOT), "LOGNAME": "login name", **env},
             stdin=stdin, stdout=stdout, stderr=subprocess.PIPE,
         )  # fmt: skip
