@@ -77,6 +77,12 @@ def test_a_banned_user_is_cut_and_neither_connects_nor_resumes() -> None:
     assert driver.connect("alice").closed is None
 
 
+def test_a_ban_by_something_that_is_no_id() -> None:
+    result = Driver().order(orders.BanUser(id="2"))
+    assert isinstance(result, Failure)
+    assert result.message == "id must begin with guest:, sub:, account:, as the ids of users do"
+
+
 def test_a_ban_without_a_reason_or_an_end() -> None:
     driver = Driver()
     done(driver, orders.BanUser(user="alice"))

@@ -81,10 +81,10 @@ def lively(driver: Driver) -> tuple[Client, Client]:
 def test_nothing_of_a_guest_is_left() -> None:
     driver = Driver()
     zoe, bob = lively(driver)
-    assert traces(driver, "zoe", "zoo")
+    assert traces(driver, "zoe", "zoo", "zany")
     result = forgotten(driver, user="ZOE", reason="asked for it")
     assert (result.connections, zoe.closed, bob.closed) == (1, Close.KICKED, None)
-    assert traces(driver, "zoe", "zoo") == []
+    assert traces(driver, "zoe", "zoo", "zany") == []
     bob.send(ListRooms(mine=True, id=1))
     (listed,) = bob.of(RoomList)
     assert [room["room"] for room in listed.rooms] == ["general", "den", "bobs"]
@@ -156,6 +156,13 @@ def test_a_topic_that_the_log_has_not_answered_yet() -> None:
     driver.release()
     assert traces(driver, "zoe", "zoo", "zebra") == []
     assert bob.closed is None
+
+
+def test_no_admin_by_name_is_forgotten_while_the_configuration_names_one() -> None:
+    """Else whoever registers the name next would be an admin."""
+    driver = Driver(auth="accounts", admins=["zoe"])
+    assert refused(driver, id="account:zoe") == "forbidden"
+    assert forgotten(driver, id="account:ann").audit == 1
 
 
 def test_a_network_that_is_banned_is_no_name() -> None:

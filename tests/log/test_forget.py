@@ -132,6 +132,7 @@ def test_reactions_are_taken_away(make: Make) -> None:
     forget(log)
     first, second, *others = read(log).entries
     assert (first.reactions, second.reactions) == ((Reaction("+", 1, ("ann",)),), ())
+    assert [one.draft.emoji for one in others] == [FORGOTTEN, "+", FORGOTTEN, "+", FORGOTTEN, FORGOTTEN]
     assert [(one.draft.sender, one.draft.remove) for one in others] == [
         (FORGOTTEN, True), ("ann", False), (FORGOTTEN, True), ("ann", False), (FORGOTTEN, True), (FORGOTTEN, True),
     ]  # fmt: skip

@@ -35,6 +35,7 @@ from trio_chat.core.effects import (
 from trio_chat.core.errors import Close, ErrorCode
 from trio_chat.core.events import System, timestamp
 from trio_chat.core.forgetting import forget, to_forget
+from trio_chat.core.identity import PREFIX
 from trio_chat.core.looking import LOOKS, audit_page
 from trio_chat.core.messages import Connect
 from trio_chat.core.names import name_subject, parse_name
@@ -125,6 +126,8 @@ def _subject(chat: Chat, order: BanUser) -> tuple[str, str]:
             raise ValueError("net must be an address, or a network such as 10.0.0.0/8") from None
         return f"net:{net}", str(net)
     if order.id is not None:
+        if not order.id.startswith(tuple(PREFIX.values())):
+            raise ValueError(f"id must begin with {', '.join(PREFIX.values())}, as the ids of users do")
         return order.id, order.id
     assert order.user is not None
     user = chat.find_user(order.user)
@@ -151,6 +154,8 @@ def _forget(chat: Chat, given: Ordered, order: ForgetUser, now: Now) -> Append |
     record = to_forget(chat, order.user, order.id, now)
     if record is None:
         return NO_USER
+    if record.key in chat.admins:  # else whoever takes the name next would be an admin
+        return Failure(code="forbidden", message="This user is named in `admins`: take the name out of there first")
     return _append(given, chat, "forget", FORGOTTEN, order.reason, now, keep=(Keep(record),))
 
 

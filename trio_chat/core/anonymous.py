@@ -34,8 +34,9 @@ def anonymous(draft: Draft, record: ForgetRecord) -> Draft:
     """
     if is_by(draft, record):
         content = "" if draft.kind in _WORDS else draft.content
-        remove = draft.remove or draft.kind == "react"
-        draft = attrs.evolve(draft, author=FORGOTTEN, sender=FORGOTTEN, content=content, remove=remove)
+        draft = attrs.evolve(draft, author=FORGOTTEN, sender=FORGOTTEN, content=content)
+        if draft.kind == "react":  # an emoji may be words, too
+            draft = attrs.evolve(draft, emoji=FORGOTTEN, remove=True)
     if draft.kind in ABOUT and draft.at <= record.at and is_called(draft.to, record):
         draft = attrs.evolve(draft, to=FORGOTTEN, content="")
     return draft

@@ -72,7 +72,7 @@ def _forget_in(chat: Chat, room: Room, record: ForgetRecord) -> None:
         if _is_of(right, record):
             drop_right(chat, room, what, subject)
         elif is_called(right.by, record):
-            room.rights[what, subject] = attrs.evolve(right, by=FORGOTTEN)
+            room.rights[what, subject] = attrs.evolve(right, by=FORGOTTEN, reason="")
             keep_right(chat, room.rights[what, subject])
     changes = [anonymous(draft, record) for draft in room.changes]
     if changes != room.changes or room.settings.topic_by == record.key:

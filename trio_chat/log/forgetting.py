@@ -124,8 +124,8 @@ class Forgetting:
                     (room.base + (old.of or 0), old.emoji, old.author),
                 )
         self._db.execute(
-            'UPDATE entries SET author = ?, sender = ?, content = ?, "to" = ?, remove = ? WHERE id = ?',
-            (new.author, new.sender, new.content, new.to, new.remove, place),
+            'UPDATE entries SET author = ?, sender = ?, content = ?, "to" = ?, emoji = ?, remove = ? WHERE id = ?',
+            (new.author, new.sender, new.content, new.to, new.emoji, new.remove, place),
         )
 
     def _erase(self, room: RoomSpan, place: int, draft: Draft) -> Draft:
