@@ -9,8 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.process import Server
-from trio_chat.bench.tool import bench, checked, loopback
+from trio_chat.bench.tool import bench
 from trio_chat.cli import main
+from trio_chat.client.place import checked, loopback
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +155,7 @@ def test_help_tells_bounds_and_what_is_left_behind(
 
 
 def test_a_server_elsewhere_is_loaded_on_purpose() -> None:
-    assert checked("wss://chat.example.org", True) == "wss://chat.example.org/ws"
+    assert checked("wss://chat.example.org", True, "loads") == "wss://chat.example.org/ws"
 
 
 @pytest.mark.parametrize(

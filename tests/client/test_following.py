@@ -56,7 +56,7 @@ def page(after: int, *seqs: int, **more: Any) -> Answer:
 async def told(count: int, *parts: Part, room: str = "den") -> list[object]:
     """The first events of a follower: the `seq` of an entry, or the range of what is missing."""
     found: list[object] = []
-    async with playing(*parts, trio.sleep_forever) as (client, _):  # type: ignore[arg-type]
+    async with playing(*parts, trio.sleep_forever) as (client, _):  # type: ignore[arg-type]  # joined to objects
         async for event in Following(client, room):
             found.append(event.seq if isinstance(event, Entry) else (event.first, event.last))
             if len(found) == count:

@@ -88,7 +88,9 @@ def test_nothing_of_a_guest_is_left() -> None:
     bob.send(ListRooms(mine=True, id=1))
     (listed,) = bob.of(RoomList)
     assert [room["room"] for room in listed.rooms] == ["general", "den", "bobs"]
-    assert driver.state.chat.rooms.get("den").owner == driver.state.chat.people.by_name["bob"].id  # type: ignore[union-attr]
+    den = driver.state.chat.rooms.get("den")
+    assert den is not None
+    assert den.owner == driver.state.chat.people.by_name["bob"].id
     check_sound(driver)
 
 

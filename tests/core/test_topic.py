@@ -127,3 +127,19 @@ class TestTopic:
         _, alice, bob = den()
         alice.drop(1000)
         assert bob.done(SetTopic(room="den", topic="mine", id=1)).seq == 3
+
+
+def test_one_that_fails_at_once_is_not_the_one_that_waits() -> None:
+    """A log that is full refuses at once what comes behind what it has not answered yet."""
+    driver, alice, _ = den()
+    driver.held = True
+    for topic in ("tea", "coffee"):
+        alice.send(SetTopic(room="den", topic=topic))
+    waiting = driver._waiting.pop(0)
+    driver.answer(Failed)
+    driver._waiting.append(waiting)
+    driver.release()
+    room = driver.state.chat.rooms.get("den")
+    assert room is not None
+    assert (room.settings.topic, room.planned.topic) == ("tea", "tea")
+    check_kept(driver)

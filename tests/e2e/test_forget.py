@@ -29,7 +29,7 @@ def traces(path: Path, *words: str) -> list[str]:
 def await_forgotten(path: Path, *words: str) -> None:
     until = time.monotonic() + MINUTE
     while traces(path, *words) and time.monotonic() < until:
-        time.sleep(0.2)
+        time.sleep(0.2)  # for real: another process does it, and tells nobody when
     assert traces(path, *words) == []
 
 

@@ -6,13 +6,10 @@ the wrong; 130 stopped by Ctrl-C. Progress is shown on stderr, if it is a termin
 
 from __future__ import annotations
 
-import ipaddress
-import ssl
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import msgspec
 import trio
@@ -30,9 +27,8 @@ from trio_chat.bench.plan import (
 )
 from trio_chat.bench.report import summary, text
 from trio_chat.bench.tally import Tally
-from trio_chat.client.connection import Target
+from trio_chat.client.place import checked, trusting
 
-SPELLINGS = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "localhost.": "localhost"}  # of this machine: wrong, right
 ERASE = "\r\x1b[K"  # a terminal's line
 HELP = f"""Load a server and say how late it answers: at most {MAX_MESSAGES:,} messages and \
 {MAX_DELIVERIES:,} deliveries.
@@ -74,7 +70,12 @@ def bench(
     """See `HELP`."""
     try:
         plan = Plan(
-            url=checked(url, yes), connections=connections, rooms=rooms, rate=rate, seconds=seconds, tls=trusting(ca)
+            url=checked(url, yes, "loads"),
+            connections=connections,
+            rooms=rooms,
+            rate=rate,
+            seconds=seconds,
+            tls=trusting(ca),
         )
     except ValueError as error:
         return _fail(str(error), 2)
@@ -85,42 +86,6 @@ def bench(
         return _fail(str(error), 1)
     print(msgspec.json.format(msgspec.json.encode(summary(tally)), indent=2).decode() if json else text(tally))
     return 1 if tally.errors else 0
-
-
-def checked(url: str, yes: bool) -> str:
-    """The URL, with `/ws` where it has no path. Somebody else's server is loaded only on purpose.
-
-    Raises:
-        ValueError: it is no WebSocket URL, or not on this machine and `yes` is not given.
-    """
-    host = Target.of(url).host
-    if host in SPELLINGS:
-        raise ValueError(f"{host} is no address to connect to: this machine is {SPELLINGS[host]}")
-    if not yes and not loopback(host):
-        raise ValueError(f"{host} is not this machine: --yes loads it all the same")
-    parts = urlsplit(url)
-    return parts._replace(path=parts.path.rstrip("/") or "/ws", fragment="").geturl()
-
-
-def trusting(ca: str) -> ssl.SSLContext | None:
-    """What checks certificates by the authority in the file `ca`; None, as the system does, where that is empty.
-
-    Raises:
-        ValueError: it holds no certificate.
-    """
-    try:
-        return ssl.create_default_context(cafile=ca) if ca else None
-    except OSError as error:
-        why = "none is in it" if isinstance(error, ssl.SSLError) else error.strerror
-        raise ValueError(f"--ca: {ca!r} must be a file with a certificate in PEM ({why})") from None
-
-
-def loopback(host: str) -> bool:
-    """Whether a host is this machine, by its address or as `localhost`; no name is looked up."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 @contextmanager

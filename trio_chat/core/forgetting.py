@@ -19,7 +19,7 @@ from trio_chat.core.keeping import discard, discard_block, keep_right, keep_room
 from trio_chat.core.names import name_subject, parse_name
 from trio_chat.core.records import ForgetRecord, RightRecord, ServerBanRecord
 from trio_chat.core.rights import drop_right
-from trio_chat.core.rooms import Room
+from trio_chat.core.rooms import Change, Room
 from trio_chat.core.sessions import User
 
 
@@ -74,7 +74,7 @@ def _forget_in(chat: Chat, room: Room, record: ForgetRecord) -> None:
         elif is_called(right.by, record):
             room.rights[what, subject] = attrs.evolve(right, by=FORGOTTEN, reason="")
             keep_right(chat, room.rights[what, subject])
-    changes = [anonymous(draft, record) for draft in room.changes]
+    changes = [Change(change.asked, anonymous(change.meant, record)) for change in room.changes]
     if changes != room.changes or room.settings.topic_by == record.key:
         room.changes = changes
         if room.settings.topic_by == record.key:

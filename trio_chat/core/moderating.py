@@ -22,7 +22,7 @@ from trio_chat.core.names import parse_name
 from trio_chat.core.posting import ENTRY_HEAD
 from trio_chat.core.records import MemberRecord, Right, RightRecord, member_key, right_key
 from trio_chat.core.rights import MAX_RIGHTS, Rank, give_right, has_space, holder, named, rank, standing
-from trio_chat.core.rooms import Room
+from trio_chat.core.rooms import Change, Room
 from trio_chat.core.sessions import Session, User
 from trio_chat.core.verdicts import EXPELS, GIVES, LIFTS, TAKES
 
@@ -161,7 +161,7 @@ def configure(chat: Chat, session: Session, conn: ConnId, request: SetRoom, now:
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     draft = _draft("room", session, room, json.dumps(changes), now)
     room.pending += 1
-    room.changes.append(draft)
+    room.changes.append(Change(draft, draft))
     return [Append(room.key, room.epoch, draft, conn, request.id, keep=(Keep(room_record(room)),))]
 
 

@@ -144,7 +144,7 @@ def committed(chat: Chat, answer: Committed | Duplicate, now: Now) -> list[Effec
         return effects + close_if_empty(chat, room)
     room.last, room.first = answer.entry.seq, answer.first
     if draft.kind in SETTINGS:
-        room.settings = room.settings.changed(room.changes.pop(0))  # the log answers in the order in which it was asked
+        room.settings = room.settings.changed(room.answered(draft))
     effects += _deliver(room, answer.entry)
     return effects + carry_out(chat, room, request, now) if draft.kind in VERDICTS else effects
 
@@ -182,7 +182,7 @@ def not_committed(chat: Chat, answer: KeyReused | Rejected | Stale | Failed, now
     if room is not None and room.epoch == request.epoch:
         room.pending -= 1
         if request.draft.kind in SETTINGS:
-            room.changes.pop(0)
+            room.answered(request.draft)
             keep_room(chat, room)  # another change may have been kept meanwhile, with the setting that is none now
         effects += close_if_empty(chat, room)
     return effects

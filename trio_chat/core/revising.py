@@ -16,7 +16,7 @@ from trio_chat.core.membership import public_room
 from trio_chat.core.messages import Delete, Edit, React, SetTopic
 from trio_chat.core.posting import ENTRY_HEAD, held
 from trio_chat.core.rights import Rank, Refusal, rank, silenced
-from trio_chat.core.rooms import Room
+from trio_chat.core.rooms import Change, Room
 from trio_chat.core.sessions import Session
 
 
@@ -85,7 +85,7 @@ def topic(chat: Chat, session: Session, conn: ConnId, request: SetTopic, now: No
     draft = _draft("topic", session, room, now, request.topic)
     draft = attrs.evolve(draft, size=draft.size + json_size(request.topic))  # its frame says it twice, once for people
     room.pending += 1
-    room.changes.append(draft)
+    room.changes.append(Change(draft, draft))
     return [Append(room.key, room.epoch, draft, conn, request.id, keep=(Keep(room_record(room)),))]
 
 

@@ -64,6 +64,14 @@ def _number(item: _Numbered) -> int:
     return item.number
 
 
+@attrs.frozen
+class Change:
+    """Of a room's settings: as the log was `asked` for it, and as it is `meant` if its author was forgotten since."""
+
+    asked: Draft
+    meant: Draft
+
+
 @attrs.define(eq=False)
 class Room:
     """A room, or (`between` is set) a private conversation: a logged room of two.
@@ -79,7 +87,7 @@ class Room:
     between: tuple[User, User] | None = None
     owner: str = ""  # the user id; a conversation, and `general`, have none
     settings: Settings = attrs.field(factory=Settings)
-    changes: list[Draft] = attrs.field(factory=list)  # of settings, that were asked for; until the log has answered
+    changes: list[Change] = attrs.field(factory=list)  # of settings, that the log has not answered yet
     rights: dict[tuple[Right, str], RightRecord] = attrs.field(factory=dict)  # by their holder, the last given last
     spoken: dict[str, float] = attrs.field(factory=dict)  # user id → when; in slow mode, the longest ago first
     deserted_at: float | None = None  # seconds since 1970: since then it has no members, but entries
@@ -115,9 +123,18 @@ class Room:
     def planned(self) -> Settings:
         """The settings that it is about to have."""
         settings = self.settings
-        for draft in self.changes:
-            settings = settings.changed(draft)
+        for change in self.changes:
+            settings = settings.changed(change.meant)
         return settings
+
+    def answered(self, asked: Draft) -> Draft:
+        """The log answered what was asked of it so: the change waits no longer. Returns what is meant by it now.
+
+        Not always the first: a log that is full refuses at once what comes behind others that it has not answered.
+        """
+        change = next(change for change in self.changes if change.asked == asked)
+        self.changes.remove(change)
+        return change.meant
 
     @property
     def presence(self) -> int:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import attrs
 
-from trio_chat.bench.tool import checked, trusting
 from trio_chat.client import ChatClient, open_chat_client
+from trio_chat.client.place import checked, trusting
 from trio_chat.config import ConfigError
 from trio_chat.core.names import RULE, parse_name
 from trio_chat.settings import PASSWORD, TOKEN
@@ -37,7 +37,7 @@ class Login:
             ConfigError: a name or a file is not good, or one does not go with another.
             ValueError: `url` or `ca` is not good; its text is the line to show.
         """
-        url, tls = checked(url, yes=True), trusting(ca)
+        url, tls = checked(url, yes=True, does="connects to"), trusting(ca)
         if password_file and token_file:
             raise ValueError("--password-file, --token-file: one of them is enough")
         token: Callable[[], str] | str | None = None if password_file else os.environ.get(TOKEN)
