@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from trio_chat import cli
-from trio_chat.bench.tool import checked
+from trio_chat.client.place import checked
 
 PAGE = (Path(__file__).parent.parent / "docs" / "operations.md").read_text(encoding="utf-8")
 COMMANDS = [
@@ -49,7 +49,7 @@ def test_a_command_that_serves_has_good_options(words: list[str], capsys: pytest
 
 def test_the_load_of_the_page_is_one_of_this_machine() -> None:
     (bench,) = [words for words in COMMANDS if words[1] == "bench"]
-    assert checked(bench[2], False) == bench[2]
+    assert checked(bench[2], False, "loads") == bench[2]
 
 
 def test_certificates_of_the_page_are_those_that_it_makes() -> None:
