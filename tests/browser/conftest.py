@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.e2e.process import ROOT, Server
+from tests.e2e.process import ROOT, Server, serving
 
 from .people import Sit, seats
 
@@ -35,17 +35,8 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def start() -> Iterator[Callable[..., Server]]:
     """Start a server with flags."""
-    servers: list[Server] = []
-
-    def starting(*flags: str) -> Server:
-        servers.append(Server(*QUICK, *FAST, *flags).ready())
-        return servers[-1]
-
-    yield starting
-    codes = [server.stop() for server in servers]
-    for server in servers:
-        server.check_log()
-    assert codes == [0] * len(servers)
+    with serving(*QUICK, *FAST) as starting:
+        yield starting
 
 
 @pytest.fixture

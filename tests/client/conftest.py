@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.process import Server
+from tests.e2e.process import Server, serving
 
 QUICK = ("--presence-interval", "0.05", "--drain-seconds", "0", "--log", "memory")
 TRUSTING = ("--trusted-addresses", "127.0.0.0/8", "--messages-per-second", "10000", "--messages-burst", "10000")
@@ -14,11 +14,8 @@ TRUSTING = ("--trusted-addresses", "127.0.0.0/8", "--messages-per-second", "1000
 
 @pytest.fixture(scope="session")
 def _server() -> Iterator[Server]:
-    server = Server(*QUICK, *TRUSTING, "--frames-per-second", "10000", "--ping-interval", "0.5").ready()
-    yield server
-    code = server.stop()
-    server.check_log()
-    assert code == 0
+    with serving(*QUICK, *TRUSTING, "--frames-per-second", "10000", "--ping-interval", "0.5") as start:
+        yield start()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from .process import Server
+from .process import Server, serving
 
 # Joins are told soon; and whoever is still there when a test ends need not be drained.
 QUICK = ("--presence-interval", "0.05", "--drain-seconds", "0")
@@ -15,19 +15,8 @@ QUICK = ("--presence-interval", "0.05", "--drain-seconds", "0")
 @pytest.fixture
 def start() -> Iterator[Callable[..., Server]]:
     """Start a server with flags; a flag given twice counts as it comes last."""
-    servers: list[Server] = []
-
-    def starting(*flags: str) -> Server:
-        given = {QUICK[i]: QUICK[i + 1] for i in range(0, len(QUICK), 2)}
-        given |= {flags[i]: flags[i + 1] for i in range(0, len(flags), 2)}
-        servers.append(Server(*(word for pair in given.items() for word in pair)))
-        return servers[-1].ready()
-
-    yield starting
-    codes = [server.stop() for server in servers]
-    for server in servers:
-        server.check_log()
-    assert codes == [0] * len(servers)
+    with serving(*QUICK) as starting:
+        yield starting
 
 
 @pytest.fixture(scope="session")
@@ -58,11 +47,8 @@ def modern(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture(scope="module")
 def _shared() -> Iterator[Server]:
-    server = Server(*QUICK, "--trusted-addresses", "127.0.0.0/8").ready()
-    yield server
-    code = server.stop()
-    server.check_log()
-    assert code == 0
+    with serving(*QUICK, "--trusted-addresses", "127.0.0.0/8") as starting:
+        yield starting()
 
 
 @pytest.fixture

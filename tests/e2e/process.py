@@ -10,6 +10,8 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -134,6 +136,27 @@ class Server:
         with self._news:
             self._ended = True
             self._news.notify_all()
+
+
+@contextmanager
+def serving(*usual: str, ends: Collection[int] = (0,)) -> Iterator[Callable[..., Server]]:
+    """Start servers with `usual` flags and further ones, of which the last counts; in the end all are stopped.
+
+    Each must have ended with one of `ends`, and have logged nothing that it must not.
+    """
+    servers: list[Server] = []
+
+    def start(*flags: str) -> Server:
+        words = (*usual, *flags)
+        given = dict(zip(words[::2], words[1::2], strict=True))
+        servers.append(Server(*(word for pair in given.items() for word in pair)))
+        return servers[-1].ready()
+
+    yield start
+    codes = [server.stop() for server in servers]
+    for server in servers:
+        server.check_log()
+    assert all(code in ends for code in codes), codes
 
 
 def unmeasured() -> dict[str, str]:

@@ -8,6 +8,8 @@ import socket
 import ssl
 import struct
 import time
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from tests.benchmarks.framing import CLOSE, TEXT, Frames
@@ -30,6 +32,34 @@ def upgrade(query: str = "", *headers: str) -> bytes:
         f"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{more}"
         "Sec-WebSocket-Protocol: chat\r\n\r\n"
     ).encode("latin-1")
+
+
+def drip(ones: Iterable[tuple[socket.socket, bytes]], seconds: float, pause: float, what: str) -> None:
+    """Send to each its bytes, one every `pause` seconds, which all must be dropped within `seconds`, unanswered.
+
+    Raises:
+        Broken: `what` was answered, or is waited for still.
+    """
+    began, open_ones = time.monotonic(), dict(ones)
+    everything = list(open_ones)
+    try:
+        for at in range(int(seconds / pause)):
+            for sock, data in list(open_ones.items()):
+                try:
+                    sock.sendall(data[at : at + 1])
+                except ConnectionError:
+                    del open_ones[sock]
+            time.sleep(max(0.0, began + pause * (at + 1) - time.monotonic()))  # for real: that is the attack
+        for sock in open_ones:
+            sock.settimeout(1.0)
+            with suppress(ConnectionError):
+                if sock.recv(1):
+                    raise Broken(f"{what} of some bytes was answered")
+    except TimeoutError:
+        raise Broken(f"{what} that comes byte by byte is waited for after {seconds:g} s") from None
+    finally:
+        for sock in everything:
+            sock.close()
 
 
 def frame(opcode: int, payload: bytes = b"", *, fin: bool = True, rsv: int = 0, length: int | None = None) -> bytes:

@@ -97,6 +97,19 @@ def test_the_words_of_what_was_deleted_are_nowhere(tmp_path: Path) -> None:
     log.close()
 
 
+def dies(module: str, path: Path, slices: int) -> None:
+    """Let a process of `module` begin, and die by kill -9 after so many slices of upkeep."""
+    command = [sys.executable, "-m", module, str(path), str(slices)]
+    assert subprocess.run(command, timeout=60, check=False).returncode == -signal.SIGKILL
+
+
+def die(log: FileKind, slices: int) -> None:
+    """What that process does when it has begun."""
+    for _ in range(slices):
+        log.store.tidy(NOW)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 @pytest.mark.parametrize("slices", [0, 1, 5, 12, 20])
 def test_a_death_in_between_only_puts_it_off(tmp_path: Path, slices: int) -> None:
     """The next process erases what this one began to, within its first minute."""
@@ -104,8 +117,7 @@ def test_a_death_in_between_only_puts_it_off(tmp_path: Path, slices: int) -> Non
     log = FileKind(path)
     doomed = fill(log)
     log.close()
-    command = [sys.executable, "-m", "tests.log.test_erase", str(path), str(slices)]
-    assert subprocess.run(command, timeout=60, check=False).returncode == -signal.SIGKILL
+    dies("tests.log.test_erase", path, slices)
     log = FileKind(path)
     assert log.restored.trusted
     pass_a_minute(log)
@@ -185,6 +197,4 @@ def test_a_file_that_cannot_be_scrubbed_is_left_alone(tmp_path: Path, caplog: py
 if __name__ == "__main__":
     started = FileKind(Path(sys.argv[1]))
     delete(started)
-    for _ in range(int(sys.argv[2])):
-        started.store.tidy(NOW)
-    os.kill(os.getpid(), signal.SIGKILL)
+    die(started, int(sys.argv[2]))

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,7 +11,7 @@ import attrs
 import pytest
 
 from tests.log.kinds import NOW, FileKind, Kind, Make, append, draft, later, make, places, read, refer, search
-from tests.log.test_erase import marker, pass_a_minute, traces
+from tests.log.test_erase import die, dies, marker, pass_a_minute, traces
 from trio_chat.core.anonymous import FORGOTTEN
 from trio_chat.core.effects import Append, Committed, Draft, Forget, Keep, Reaction
 from trio_chat.core.records import ForgetRecord
@@ -223,8 +220,7 @@ def test_a_death_in_between_only_puts_it_off(tmp_path: Path, slices: int) -> Non
     log = FileKind(path)
     doomed = fill(log)
     log.close()
-    command = [sys.executable, "-m", "tests.log.test_forget", str(path), str(slices)]
-    assert subprocess.run(command, timeout=60, check=False).returncode == -signal.SIGKILL
+    dies("tests.log.test_forget", path, slices)
     log = FileKind(path)
     assert log.restored.trusted
     assert any(isinstance(record, ForgetRecord) for record in log.restored.records) or slices
@@ -279,6 +275,4 @@ def test_a_copy_from_before_an_upgrade_is_named(tmp_path: Path, caplog: pytest.L
 if __name__ == "__main__":
     started = FileKind(Path(sys.argv[1]))
     keep(started)
-    for _ in range(int(sys.argv[2])):
-        started.store.tidy(NOW)
-    os.kill(os.getpid(), signal.SIGKILL)
+    die(started, int(sys.argv[2]))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.process import Server
+from tests.e2e.process import Server, serving
 
 HERE = Path(__file__).parent
 SECONDS = 60.0
@@ -31,17 +31,8 @@ def node() -> str:
 @pytest.fixture
 def start() -> Iterator[Callable[..., Server]]:
     """Start a server with flags."""
-    servers: list[Server] = []
-
-    def starting(*flags: str) -> Server:
-        servers.append(Server("--presence-interval", "0.05", "--drain-seconds", "1", *flags))
-        return servers[-1].ready()
-
-    yield starting
-    codes = [server.stop() for server in servers]
-    for server in servers:
-        server.check_log()
-    assert all(code in (0, -signal.SIGKILL) for code in codes)  # killed by the test itself
+    with serving("--presence-interval", "0.05", "--drain-seconds", "1", ends=(0, -signal.SIGKILL)) as starting:
+        yield starting
 
 
 def run(node: str, scene: str, server: Server, *words: str) -> subprocess.Popen[str]:

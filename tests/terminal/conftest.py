@@ -13,7 +13,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.client.conftest import QUICK, TRUSTING
-from tests.e2e.process import ROOT, Server, unmeasured
+from tests.e2e.process import ROOT, Server, serving, unmeasured
 
 RATES = ("--messages-per-second", "10000", "--messages-burst", "10000", "--frames-per-second", "10000")
 # What a shell starts in the background ignores Ctrl-C, and so do its children.
@@ -68,11 +68,8 @@ class Process:
 
 @pytest.fixture(scope="session")
 def _server() -> Iterator[Server]:
-    server = Server(*QUICK, *TRUSTING, "--resume-window", "5").ready()
-    yield server
-    code = server.stop()
-    server.check_log()
-    assert code == 0
+    with serving(*QUICK, *TRUSTING, "--resume-window", "5") as start:
+        yield start()
 
 
 @pytest.fixture
@@ -105,14 +102,5 @@ def connect(server: Server) -> Iterator[Connect]:
 @pytest.fixture
 def start() -> Iterator[Callable[..., Server]]:
     """Start a server of one's own, with flags."""
-    servers: list[Server] = []
-
-    def starting(*flags: str) -> Server:
-        servers.append(Server(*RATES, "--presence-interval", "0.05", "--drain-seconds", "0", *flags))
-        return servers[-1].ready()
-
-    yield starting
-    codes = [server.stop() for server in servers]
-    for server in servers:
-        server.check_log()
-    assert all(code in (0, -signal.SIGKILL) for code in codes)  # killed by the test itself
+    with serving(*RATES, "--presence-interval", "0.05", "--drain-seconds", "0", ends=(0, -signal.SIGKILL)) as starting:
+        yield starting

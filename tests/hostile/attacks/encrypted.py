@@ -12,7 +12,7 @@ from OpenSSL import SSL
 from ..scene import Outcome, Scene, attack
 from ..swarm import OPEN, Dial, Swarm
 from ..vitals import Bounds
-from ..wire import PONG, SECONDS, Broken, Raw, dial, frame, text, upgrade
+from ..wire import PONG, SECONDS, Broken, Raw, dial, drip, frame, text, upgrade
 from .frames import LOGGED
 from .noise import hello, tls_garbage
 from .pages import HEALTH, PAGE
@@ -82,25 +82,7 @@ def slow_handshakes(scene: Scene) -> int:
     """300 sockets at once that send a ClientHello byte by byte: the time is for all of it, and not for a byte."""
     socks = [dial(scene.port) for _ in range(scene.count(300, 100))]
     whole = hello()
-    try:
-        began, open_ones = time.monotonic(), list(socks)
-        for at in range(int(LATE / 0.25)):
-            for sock in list(open_ones):
-                try:
-                    sock.sendall(whole[at : at + 1])
-                except ConnectionError:
-                    open_ones.remove(sock)
-            time.sleep(max(0.0, began + 0.25 * (at + 1) - time.monotonic()))
-        for sock in open_ones:
-            sock.settimeout(1.0)
-            with suppress(ConnectionError):
-                if sock.recv(1):
-                    raise Broken("a handshake of some bytes was answered")
-    except TimeoutError:
-        raise Broken(f"a handshake that came byte by byte goes on after {LATE:g} s") from None
-    finally:
-        for sock in socks:
-            sock.close()
+    drip([(sock, whole) for sock in socks], LATE, 0.25, "a handshake")
     return len(socks)
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
 from random import Random
 
 from tests.server.test_proxy import BAD, GOOD
@@ -17,7 +15,7 @@ from ..scene import Scene, attack
 from ..swarm import OPEN, Dial, Swarm
 from ..target import PROXY
 from ..vitals import Bounds
-from ..wire import Broken, dial, upgrade
+from ..wire import Broken, dial, drip, upgrade
 from .pages import HEALTH
 
 ALLOWED = 20 * 2  # upgrades of an address, as often as it may in the time that an attack takes
@@ -111,25 +109,7 @@ def slowly(scene: Scene) -> int:
     """300 connections of the proxy whose header comes byte by byte: dropped in time, which is for all of it."""
     socks = [dial(scene.port, PROXY) for _ in range(scene.count(300, 100))]
     headers = (v1("203.0.113.5"), v2("203.0.113.5"))
-    try:
-        began, open_ones = time.monotonic(), list(enumerate(socks))
-        for at in range(int(LATE)):
-            for n, sock in list(open_ones):
-                try:
-                    sock.sendall(headers[n % 2][at : at + 1])
-                except ConnectionError:
-                    open_ones.remove((n, sock))
-            time.sleep(max(0.0, began + at + 1 - time.monotonic()))
-        for _, sock in open_ones:
-            sock.settimeout(1.0)
-            with suppress(ConnectionError):
-                if sock.recv(1):
-                    raise Broken("a header of a few bytes was answered")
-    except TimeoutError:
-        raise Broken(f"a header that comes byte by byte is waited for after {LATE:g} s") from None
-    finally:
-        for sock in socks:
-            sock.close()
+    drip([(sock, headers[n % 2]) for n, sock in enumerate(socks)], LATE, 1.0, "a header")
     home_is_served(scene)
     return len(socks)
 
