@@ -76,6 +76,14 @@ def test_what_is_said_is_printed_while_stdin_is_open(server: Server, connect: Co
     assert plain.end() == (0, "", "")
 
 
+def test_the_past_is_printed_where_nothing_is_to_be_said(server: Server, connect: Connect, room: str) -> None:
+    with hears(server, room) as ann:
+        for word in ("one", "two"):
+            ann.ask("message", room=room, content=word)
+    look = connect("--name", f"w {room}", "--room", room, "--plain", "--last", "5", stdin=subprocess.DEVNULL)
+    assert look.end() == (0, f"ear {room}: one\near {room}: two\n", "")
+
+
 def test_follow_prints_on_and_ctrl_c_ends_it(server: Server, connect: Connect, room: str) -> None:
     words = ("--name", f"w {room}", "--room", room, "--plain", "--follow")
     tail = connect(*words, stdin=subprocess.DEVNULL, stopped=True)

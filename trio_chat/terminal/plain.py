@@ -1,6 +1,7 @@
 """`trio-chat connect --plain`: lines in, lines out, for pipes.
 
 run                          until stdin is at its end and all is acked; with `follow`, until it is told to stop
+ ├─ recall                   the last entries ─► stdout, before anything else
  ├─ say                      stdin ─► the room, one line at a time: each waits for its ack
  ├─ hear                     the room ─► stdout, a line a message
  ├─ reader gone              ends it all when nobody reads stdout any more, also where nothing is said
@@ -71,6 +72,7 @@ async def talk(plain: Plain) -> int:
             told = Talk(plain, client)
             tasks.start_soon(told.until_reader_gone)
             tasks.start_soon(told.until_terminated, tasks.cancel_scope)
+            await told.recall()
             tasks.start_soon(told.hear)
             await told.say()
             if not plain.follow:
@@ -93,6 +95,7 @@ class Talk:
         self._plain, self._client = plain, client
         self._sending = trio.Lock()  # held until a line's place is known, so that our own copy is known, too
         self._posted: set[int] = set()
+        self._shown = 0  # the last entry of the past that was printed
 
     async def say(self) -> None:
         """Send what stdin says. Cancelled: the line that waits for its ack may be posted or not.
@@ -134,7 +137,7 @@ class Talk:
 
     async def hear(self) -> None:
         """Print what others say, and what we say elsewhere; see `Following`. Cancelled: a line may be half printed."""
-        shown = await self._past() if self._plain.last else 0
+        shown = self._shown
         async for event in Following(self._client, self._plain.room):
             if isinstance(event, Lagged):
                 complain(f"entries {event.first} to {event.last} of {event.room} may be missing")
@@ -142,15 +145,17 @@ class Talk:
             elif isinstance(event, Message) and event.seq > shown and not await self._own(event):
                 await _print(self._line(event))
 
-    async def _past(self) -> int:
-        """Print the last entries. Returns the `seq` of the last one."""
+    async def recall(self) -> None:
+        """Print the last entries, if they are asked for. Cancelled: a line may be half printed."""
+        if not self._plain.last:
+            return
         if not self._plain.room.startswith("@"):
             await self._client.join(self._plain.room)
         page = await self._client.history(self._plain.room, limit=self._plain.last)
         for entry in page.entries:
             if isinstance(entry, Message):
                 await _print(self._line(entry))
-        return page.last
+        self._shown = page.last
 
     async def _own(self, event: Message) -> bool:
         """Whether it is a line of this run."""
