@@ -75,7 +75,7 @@ def test_a_planted_fault_is_found(fault: str, told: str) -> None:
     ("fault", "attack", "told"),
     [
         ("patient", "half handshakes", "it is open"),
-        ("patient", "handshakes a byte a second", "goes on after"),
+        ("patient", "handshakes a byte a second", "is waited for after"),
         ("plain too", "no TLS at the port of TLS", "was answered b'HTTP/1.1"),
         ("unpaced", "flood of ClientHello", "handshakes of one address were answered"),
         ("bottomless", "wss clients that stop reading", "is still there after"),
