@@ -63,7 +63,8 @@ class Server:
         finally:
             connection.close()
         if response.status != http.HTTPStatus.OK:
-            raise AdminError(str(answer.get("message", response.reason)))
+            wrong = response.status == http.HTTPStatus.BAD_REQUEST
+            raise AdminError(str(answer.get("message", response.reason)), usage=wrong)
         return answer
 
     def _place(self) -> str:

@@ -144,7 +144,7 @@ def test_a_banned_network_is_cut_and_refused_before_the_upgrade() -> None:
     ("written", "kept"),
     [
         ("192.0.2.1", "net:192.0.2.1/32"),
-        ("192.0.2.1/24", "net:192.0.2.0/24"),
+        ("192.0.2.0/24", "net:192.0.2.0/24"),
         ("2001:db8::1", "net:2001:db8::/64"),
         ("2001:db8::/32", "net:2001:db8::/32"),
         ("::ffff:192.0.2.1", "net:192.0.2.1/32"),
@@ -161,6 +161,10 @@ def test_networks_are_kept_as_addresses_are_counted(written: str, kept: str) -> 
         orders.BanUser(),
         orders.BanUser(user="a", net="192.0.2.1"),
         orders.BanUser(net="nowhere"),
+        orders.BanUser(net="192.0.2.1/24"),
+        orders.BanUser(net="0.0.0.0/0"),
+        orders.BanUser(net="::/0"),
+        orders.BanUser(net="::ffff:0.0.0.0/96"),
         orders.BanUser(user="@"),
     ],
 )

@@ -81,8 +81,8 @@ def test_what_goes_wrong_is_one_line(at: tuple[Server, dict[str, str]], tmp_path
         (("info", "--url", "http://127.0.0.1:1"), where, 1, "http://127.0.0.1:1: no server answers there"),
         (("user", "nobody"), where, 1, "There is no such user"),
         (("room", "a/b"), where, 1, "There is no such room"),
-        (("ban", "nowhere", "--net"), where, 1, "net must be an address"),
-        (("users", "--limit", "0"), where, 1, "$.limit"),
+        (("ban", "nowhere", "--net"), where, 2, "net must be an address"),
+        (("users", "--limit", "0"), where, 2, "limit: Expected int >= 1"),
     ):
         found, out, err = admin(*words, **variables)
         assert (found, out) == (code, ""), (words, err)

@@ -123,7 +123,7 @@ def _subject(chat: Chat, order: BanUser) -> tuple[str, str]:
         try:
             net: Net = network(order.net)
         except ValueError:
-            raise ValueError("net must be an address, or a network such as 10.0.0.0/8") from None
+            raise ValueError("net must be an address, or a network such as 10.0.0.0/8, and not of all") from None
         return f"net:{net}", str(net)
     if order.id is not None:
         if not order.id.startswith(tuple(PREFIX.values())):

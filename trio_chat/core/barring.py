@@ -20,15 +20,18 @@ def network(written: str) -> Net:
     """An address or a network, as it is banned: an IPv6 network is a /64 or larger.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: it is neither, is everybody, or has bits beyond its prefix (one of the numbers is a slip).
     """
-    net = ipaddress.ip_network(written, strict=False)
-    if isinstance(net, ipaddress.IPv4Network):
-        return net
-    mapped = net.network_address.ipv4_mapped
-    if mapped is not None and net.prefixlen >= 96:
-        return ipaddress.IPv4Network((mapped, net.prefixlen - 96))
-    return net.supernet(new_prefix=USER_BITS) if net.prefixlen > USER_BITS else net
+    net = ipaddress.ip_network(written)
+    if isinstance(net, ipaddress.IPv6Network):
+        mapped = net.network_address.ipv4_mapped
+        if mapped is not None and net.prefixlen >= 96:
+            net = ipaddress.IPv4Network((mapped, net.prefixlen - 96))
+        elif net.prefixlen > USER_BITS:
+            net = net.supernet(new_prefix=USER_BITS)
+    if net.prefixlen == 0:
+        raise ValueError("nobody would be left")
+    return net
 
 
 class Bans:
