@@ -8,7 +8,6 @@ not exist is refused wherever it stands.
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
@@ -18,6 +17,7 @@ from typing import Any
 import attrs
 
 from trio_chat.config import OPTIONS, Config, ConfigError, Net
+from trio_chat.core.barring import read_network
 
 PREFIX = "TRIO_CHAT_"
 CONFIG_VARIABLE = "TRIO_CHAT_CONFIG"
@@ -226,13 +226,7 @@ def _network(value: object) -> Net:
     """Raises ValueError, whose text is a hint or empty."""
     if not isinstance(value, str):
         raise ValueError  # `ip_network` would take an integer for an address
-    try:
-        loose = ipaddress.ip_network(value, strict=False)
-    except ValueError:
-        raise ValueError from None
-    if "/" in value and loose.network_address != ipaddress.ip_interface(value).ip:
-        raise ValueError(f" (did you mean {loose}?)")
-    return loose
+    return read_network(value)
 
 
 def _nearest(name: str, names: Iterable[str]) -> str | None:

@@ -112,8 +112,8 @@ def test_wrong_tokens_are_limited_but_a_stale_one_counts_once(admin: tuple[Serve
         ({"user": "x", "duration": "10"}, "duration: "),
         ({"user": "x", "reason": "r" * 251}, "reason: "),
         ({"user": "x", "reason": "red \x1b[31m"}, "without control characters"),
-        ({"net": "10.0.0.1/8"}, "a network such as 10.0.0.0/8"),
-        ({"net": "0.0.0.0/0"}, "not of all"),
+        ({"net": "10.9.0.1/16"}, "a network such as 10.0.0.0/8 (did you mean 10.9.0.0/16?)"),
+        ({"net": "0.0.0.0/0"}, "not of all addresses"),
         ({}, "One of user, id and net"),
     ],
 )

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from trio_chat.core.anonymous import FORGOTTEN
-from trio_chat.core.barring import Net, is_over, left, network
+from trio_chat.core.barring import banned_network, is_over, left
 from trio_chat.core.chat import AUDIT, Chat, room_name
 from trio_chat.core.codec import json_size
 from trio_chat.core.connecting import cut, put_out, turn_away
@@ -121,9 +121,9 @@ def _subject(chat: Chat, order: BanUser) -> tuple[str, str]:
     """What a ban is kept under, and how that is called. Raises ValueError: there can be no such user or network."""
     if order.net is not None:
         try:
-            net: Net = network(order.net)
-        except ValueError:
-            raise ValueError("net must be an address, or a network such as 10.0.0.0/8, and not of all") from None
+            net = banned_network(order.net)
+        except ValueError as hint:
+            raise ValueError(f"net must be an address, or a network such as 10.0.0.0/8{hint}") from None
         return f"net:{net}", str(net)
     if order.id is not None:
         if not order.id.startswith(tuple(PREFIX.values())):

@@ -6,23 +6,37 @@ A network is looked up by its prefix, so that a storm of connections costs the s
 from __future__ import annotations
 
 import ipaddress
-from typing import TypeAlias
 
+from trio_chat.config import Net
 from trio_chat.core.effects import Now
 from trio_chat.core.records import RightRecord, ServerBanRecord
 
-Net: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 USER_BITS = 64  # of an IPv6 address: whose they are is told by these, so that no ban is of fewer addresses
 LONG = 86_400.0  # seconds: what somebody who is banned for good is told to wait
 
 
-def network(written: str) -> Net:
+def read_network(written: str) -> Net:
+    """An address or a CIDR network.
+
+    Raises:
+        ValueError: it is neither (no text), or has bits beyond its prefix, a slip in one of the numbers (a hint).
+    """
+    try:
+        net = ipaddress.ip_network(written, strict=False)
+    except ValueError:
+        raise ValueError from None
+    if "/" in written and net.network_address != ipaddress.ip_interface(written).ip:
+        raise ValueError(f" (did you mean {net}?)")
+    return net
+
+
+def banned_network(written: str) -> Net:
     """An address or a network, as it is banned: an IPv6 network is a /64 or larger.
 
     Raises:
-        ValueError: it is neither, is everybody, or has bits beyond its prefix (one of the numbers is a slip).
+        ValueError: it is neither, has bits beyond its prefix, or is everybody; the text is a hint, or empty.
     """
-    net = ipaddress.ip_network(written)
+    net = read_network(written)
     if isinstance(net, ipaddress.IPv6Network):
         mapped = net.network_address.ipv4_mapped
         if mapped is not None and net.prefixlen >= 96:
@@ -30,7 +44,7 @@ def network(written: str) -> Net:
         elif net.prefixlen > USER_BITS:
             net = net.supernet(new_prefix=USER_BITS)
     if net.prefixlen == 0:
-        raise ValueError("nobody would be left")
+        raise ValueError(" (not of all addresses)")
     return net
 
 
@@ -83,14 +97,14 @@ class Bans:
         self.drop(ban.key)
         self._held[ban.key] = ban
         if ban.key.startswith("net:"):
-            net = network(ban.key.removeprefix("net:"))
+            net = banned_network(ban.key.removeprefix("net:"))
             self._nets.setdefault((net.version, net.prefixlen), {})[int(net.network_address)] = ban.key
 
     def drop(self, subject: str) -> None:
         """Take it out, if it is there."""
         ban = self._held.pop(subject, None)
         if ban is not None and subject.startswith("net:"):
-            net = network(subject.removeprefix("net:"))
+            net = banned_network(subject.removeprefix("net:"))
             held = self._nets[net.version, net.prefixlen]
             del held[int(net.network_address)]
             if not held:

@@ -9,6 +9,7 @@ from typing import Annotated, TypeAlias
 
 from msgspec import Meta, Struct, field
 
+from trio_chat.core import rules
 from trio_chat.core.names import MAX_RAW_CHARS
 from trio_chat.core.values import frozen
 
@@ -24,14 +25,24 @@ class Act(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Changes something."""
 
 
-class KickUser(Act, frozen=True, kw_only=True):
+class Reasoned(Act, frozen=True, kw_only=True):
+    """An act with a reason, which is told to clients as those of commands are, and obeys their rule."""
+
+    reason: Text = ""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError, which the decoder passes on."""
+        if not rules.topic.good(self.reason):
+            raise ValueError(f"reason must be {rules.topic.must}")
+
+
+class KickUser(Reasoned, frozen=True, kw_only=True):
     """Close the connections of a user (4504), whose sessions end: a guest's name is free, and may come back."""
 
     user: Called
-    reason: Text = ""
 
 
-class BanUser(Act, frozen=True, kw_only=True):
+class BanUser(Reasoned, frozen=True, kw_only=True):
     """Ban a user: all connections are closed (4505), and neither the name nor the user may connect or resume.
 
     Of `user` (a name; nobody of that name needs to be here), `id` (a user id) and `net` (an address or CIDR network),
@@ -42,17 +53,15 @@ class BanUser(Act, frozen=True, kw_only=True):
     id: Annotated[str, Meta(min_length=1, max_length=512)] | None = None
     net: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
     duration: Seconds | None = None
-    reason: Text = ""
 
 
-class Unban(Act, frozen=True, kw_only=True):
+class Unban(Reasoned, frozen=True, kw_only=True):
     """Lift a ban, by the `subject` that the list of bans shows."""
 
     subject: Annotated[str, Meta(min_length=1, max_length=520)]
-    reason: Text = ""
 
 
-class ForgetUser(Act, frozen=True, kw_only=True):
+class ForgetUser(Reasoned, frozen=True, kw_only=True):
     """Forget a user: what was said, the name, and all that is kept; a minute later no file of the log has any of it.
 
     Of `user` (a name: of guests, whoever had it) and `id` (a user id), one is given. Connections are closed (4504), and
@@ -61,7 +70,6 @@ class ForgetUser(Act, frozen=True, kw_only=True):
 
     user: Called | None = None
     id: Annotated[str, Meta(min_length=1, max_length=512)] | None = None
-    reason: Text = ""
 
 
 class Announce(Act, frozen=True, kw_only=True):
@@ -77,10 +85,8 @@ class Publish(Act, frozen=True, kw_only=True):
     content: Content
 
 
-class StartDrain(Act, frozen=True, kw_only=True):
+class StartDrain(Reasoned, frozen=True, kw_only=True):
     """Let the server go away, as SIGTERM does."""
-
-    reason: Text = ""
 
 
 class Look(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

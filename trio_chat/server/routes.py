@@ -12,7 +12,7 @@ import attrs
 import msgspec
 
 from trio_chat import __version__
-from trio_chat.core import orders, rules
+from trio_chat.core import orders
 from trio_chat.core.orders import Act, Failure, Look, Shown
 
 STATUS = {
@@ -109,16 +109,13 @@ def read(route: Route, fields: dict[str, str], query: str, body: bytes) -> Act |
         both = [name for name in fields if name in given]
         if both:
             raise RouteError(_bad(f"{both[0]} stands in the path"))
-        order = msgspec.convert({**given, **fields}, route.order, strict=issubclass(route.order, Act))
+        return msgspec.convert({**given, **fields}, route.order, strict=issubclass(route.order, Act))
     except msgspec.ValidationError as error:
         raise RouteError(_bad(_named(str(error)))) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise RouteError(_bad("The body is not valid JSON")) from None
     except ValueError:
         raise RouteError(_bad("The query is none")) from None
-    if not rules.topic.good(getattr(order, "reason", "")):  # as those of commands: it is told to clients
-        raise RouteError(_bad(f"reason must be {rules.topic.must}"))
-    return order
 
 
 def _named(message: str) -> str:
