@@ -198,7 +198,15 @@ def test_a_name_that_is_taken(server: Server, connect: Connect, room: str) -> No
     with join(server, f"ann {room}"):
         code, out, err = connect("--name", f"ann {room}", "--plain").end(b"hi\n")
     assert (code, out) == (1, "")
-    assert err == f"{server.url}: the server ended it: 4502: Username is already taken\n"
+    told = f"the server ended it for ann {room} (--name says another): 4502: Username is already taken"
+    assert err == f"{server.url}: {told}\n"
+
+
+def test_a_name_of_this_system_that_is_reserved(server: Server) -> None:
+    """Who is root here has not asked for that name, so it is said."""
+    code, out, err = Process(server.url, "--plain", LOGNAME="root").end(b"hi\n")
+    assert (code, out) == (1, "")
+    assert err == f"{server.url}: the server ended it for root (--name says another): 4501: This name is reserved\n"
 
 
 def test_a_server_that_is_not_there() -> None:

@@ -227,7 +227,8 @@ async def _print(line: str) -> None:
 def _words(failure: BaseException, plain: Plain) -> str:
     """What went wrong, for people."""
     if isinstance(failure, ConnectionEnded):
-        return f"{plain.login.url}: the server ended it: {failure}"
+        whose = f" for {plain.login.name} (--name says another)" if plain.login.name else ""  # perhaps this system's
+        return f"{plain.login.url}: the server ended it{whose}: {failure}"
     if isinstance(failure, OSError):
         return f"{plain.login.url}: cannot be reached: {failure.strerror or failure}"
     if isinstance(failure, Refused):
