@@ -28,6 +28,7 @@ from trio_chat.client.connection import Target, Wire
 
 WELCOMED = Welcomed(user="ann", resumed=False, rooms={})
 Part = Callable[[Peer], Awaitable[None]]
+STEPS = 60  # of the scheduler, enough to connect
 VIRTUAL_SECONDS = 1000.0  # when nothing happens any more, a test fails
 
 
@@ -504,6 +505,29 @@ async def test_a_cancelled_block_still_says_goodbye(autojump_clock: MockClock) -
                 await trio.sleep_forever()
         assert scope.cancelled_caught
     assert closed == [(1000, None)]
+
+
+async def test_whoever_is_cancelled_while_connecting_leaves_at_once(autojump_clock: MockClock) -> None:
+    """At whatever step, also beside `welcome`: of tasks that are ready together any may be first, hence ten runs."""
+    for steps in [*range(STEPS)] * 10:
+        entered = False
+        async with trio.open_nursery() as nursery:
+            server = FakeServer(nursery, stay)
+            with trio.CancelScope() as scope:
+                nursery.start_soon(cancel_after, steps, scope)
+                async with open_chat_client("ws://host", "ann", connect=server.dial):
+                    entered = True
+                    await trio.sleep_forever()
+            assert scope.cancelled_caught
+            nursery.cancel_scope.cancel()
+    assert entered  # the last ones were in
+    assert trio.current_time() == 0.0
+
+
+async def cancel_after(steps: int, scope: trio.CancelScope) -> None:
+    for _ in range(steps):
+        await trio.lowlevel.cancel_shielded_checkpoint()
+    scope.cancel()
 
 
 async def test_what_the_block_raises_comes_out_as_it_is(autojump_clock: MockClock) -> None:

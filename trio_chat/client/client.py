@@ -274,8 +274,9 @@ async def open_chat_client(
     failure: BaseException
     try:
         async with trio.open_nursery() as nursery:
-            await nursery.start(driver.run, wait)
+            nursery.start_soon(driver.run, wait)
             try:
+                await driver.enter()
                 yield ChatClient(driver, new_key)
             finally:
                 driver.leave()

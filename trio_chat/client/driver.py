@@ -79,6 +79,7 @@ class Driver:
         self._max_message, self._timeout, self._random = max_message, timeout, random
         self._replies: dict[int, Reply] = {}
         self._scope = trio.CancelScope()
+        self._welcomed = trio.Event()
         self._leaving = trio.Event()
         self._wake = trio.Event()  # the writer's
         self._detached = False  # this connection was given up by us, to catch up
@@ -116,34 +117,33 @@ class Driver:
         if self.session.state is not State.WELCOMED:
             self._scope.cancel()
 
-    async def run(self, wait: bool, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Keep the session connected until it ends, or `leave` is called; started when first welcomed.
+    async def enter(self) -> None:
+        """Wait until `run` is first welcomed, and shield it from then on. Cancelled: it is not shielded.
 
-        From then on it is shielded: cancelling cannot take the connection away before the close frame is out.
+        So cancelling cannot take the connection away before `leave` has sent the close frame. It is the waiter that
+        shields: `nursery.start` leaves a task that is cancelled and started in one step where it was, and would wait
+        for one with a shield for ever.
+        """
+        await self._welcomed.wait()
+        self._scope.shield = True
+
+    async def run(self, wait: bool) -> None:
+        """Keep the session connected until it ends, or `leave` is called. Cancelled before `enter`: it is cut.
 
         Args:
             wait: go on trying where the first connection fails, and may be tried again.
-            task_status: as `nursery.start` gives it.
 
         Raises:
             OSError: `wait` is false and the server cannot be reached.
             ConnectionEnded: `wait` is false and it does not let us in, or it never will.
         """
-        welcomed = False
-
-        def started() -> None:
-            nonlocal welcomed
-            if not welcomed:
-                welcomed, self._scope.shield = True, True
-                task_status.started()
-
         with self._scope:
             while self._may_come_back:
-                end = await self._connect(started)
+                end = await self._connect()
                 if self._leaving.is_set():
                     break
                 news = self._after(end)
-                if not welcomed and not (wait and self._may_come_back):
+                if not self._welcomed.is_set() and not (wait and self._may_come_back):
                     raise end.error if isinstance(end, Lost) and end.error is not None else news
                 with trio.move_on_after(self.session.delay):
                     await self._leaving.wait()
@@ -185,7 +185,7 @@ class Driver:
             else:
                 self.inbox.put(event)
 
-    async def _connect(self, started: Callable[[], None]) -> Lost | Rejected:
+    async def _connect(self) -> Lost | Rejected:
         """One connection, from the dialling to its end. Cancelled: it is cut."""
         session = self.session
         self._detached = self._holding = False
@@ -204,7 +204,7 @@ class Driver:
             async with trio.open_nursery() as tasks:
                 tasks.cancel_scope.deadline = trio.current_time() + self._timeout  # until `welcome`
                 tasks.start_soon(self._write, ws)
-                await self._read(ws, wire, tasks, started)
+                await self._read(ws, wire, tasks)
             if session.state is State.OPENING:
                 raise trio.TooSlowError
 
@@ -212,9 +212,7 @@ class Driver:
             stream, self._target, session.ticket, talk, max_message=self._max_message, timeout=self._timeout
         )
 
-    async def _read(
-        self, ws: WebSocketConnection, wire: Wire, tasks: trio.Nursery, started: Callable[[], None]
-    ) -> None:
+    async def _read(self, ws: WebSocketConnection, wire: Wire, tasks: trio.Nursery) -> None:
         """Take what comes, and start the other tasks at `welcome`; it ends with the connection.
 
         Raises:
@@ -241,7 +239,7 @@ class Driver:
                 tasks.start_soon(self._watch, ws, wire, tasks)
                 tasks.start_soon(self._catch_up, tasks)
                 tasks.start_soon(self._farewell, ws, tasks)
-                started()
+                self._welcomed.set()
             if self._renews and any(isinstance(event, System) and event.event == EXPIRING for event in events):
                 tasks.start_soon(self._refresh)
             if session.behind:

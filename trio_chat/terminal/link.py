@@ -26,6 +26,7 @@ from trio_chat.client import ChatClient, ConnectionEnded, Event
 from trio_chat.terminal.login import Login
 
 ON_THE_WAY = 100
+LEAVE_SECONDS = 5.0  # a daemon: a thread that does not end holds up nobody
 T = TypeVar("T")
 Command = Callable[[ChatClient], Awaitable[T]]
 GONE = ConnectionEnded(None, "there is no connection")
@@ -78,9 +79,9 @@ class Link:
         self._in_trio(self._room.release)
 
     async def stop(self) -> None:
-        """Leave: the connection is closed within 4 seconds, and the thread ends."""
+        """Leave: the connection is closed within 4 seconds, and the thread ends; this waits no longer than 5."""
         self._in_trio(self._scope.cancel)
-        await asyncio.to_thread(self._thread.join)
+        await asyncio.to_thread(self._thread.join, LEAVE_SECONDS)
 
     def _in_trio(self, do: Callable[[], object], otherwise: Callable[[], object] = lambda: None) -> None:
         assert self._trio is not None
