@@ -35,6 +35,8 @@ def configure(options: Logging, stream: TextIO | None = None) -> None:
     is closed, full or gone loses lines and raises nothing: a server must not die of its log.
     """
     logging.raiseExceptions = False
+    logging._srcfile = None  # no line shows these; documented (Logging HOWTO, Optimization)
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.captureWarnings(True)
     level = logging.getLevelNamesMapping()[options.log_level.upper()]
     handler = logging.StreamHandler(stream)

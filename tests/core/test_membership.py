@@ -366,6 +366,17 @@ class TestPresence:
         driver.advance(1)
         assert all(len(client.all) <= 3 for client in clients)
 
+    def test_a_crowd_is_told_less_often(self) -> None:
+        """By its size: what a second of coming and going costs does not grow with the room."""
+        driver, clients = self.crowd(2000)
+        driver.advance(1)
+        told = len(clients[0].events("joined"))
+        driver.connect("x")
+        driver.advance(0.9)
+        assert len(clients[0].events("joined")) == told
+        driver.advance(0.2)
+        assert len(clients[0].events("joined")) == told + 1
+
     def test_past_the_limit_there_are_counts_only(self) -> None:
         driver, clients = self.crowd(6, presence_limit=5)
         driver.advance(1)

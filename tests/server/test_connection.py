@@ -14,6 +14,7 @@ from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 from trio_chat.core.effects import Admit, Effect, Input, Now, Received, Tick
 from trio_chat.core.errors import Close
 from trio_chat.core.messages import Ping
+from trio_chat.server.address import LOCAL
 
 from .harness import (
     CLOSE,
@@ -384,7 +385,7 @@ async def test_nothing_is_left_of_a_connection_that_ends(
 
         async def served() -> None:
             with scope:
-                await server.doors.serve(theirs)
+                await server.doors.serve(theirs, LOCAL)
             done.set()
 
         server.clients.start_soon(served)
@@ -413,7 +414,7 @@ async def test_nothing_is_left_at_whichever_step_it_is_cancelled(plug: bool, aut
 
             async def served(theirs: trio.abc.Stream, scope: trio.CancelScope, done: trio.Event) -> None:
                 with scope:
-                    await server.doors.serve(theirs)
+                    await server.doors.serve(theirs, LOCAL)
                 done.set()
 
             odd = frame(TEXT, b"{", fin=False) + frame(CONTINUATION, b"}")
@@ -456,7 +457,7 @@ async def cancelled_knock(server: House, *, task_status: trio.TaskStatus[None] =
     ours, theirs = memory_stream_pair()
     await Peer(ours).send(upgrade())
     with trio.move_on_after(1):
-        await server.doors.serve(theirs)
+        await server.doors.serve(theirs, LOCAL)
     task_status.started()
 
 

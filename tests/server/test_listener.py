@@ -17,6 +17,7 @@ from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 from trio_chat.config import Config
 from trio_chat.server import entry
 from trio_chat.server import listener as module
+from trio_chat.server.address import Address
 from trio_chat.server.listener import Listener
 
 from .harness import Peer, house, request, socket_pair, upgrade
@@ -45,7 +46,7 @@ async def accepted(*does: trio.abc.Stream | Exception) -> list[trio.abc.Stream]:
     """What a listener that does so serves."""
     served: list[trio.abc.Stream] = []
 
-    async def serve(stream: trio.abc.Stream) -> None:
+    async def serve(stream: trio.abc.Stream, peer: Address) -> None:
         served.append(stream)
 
     async with trio.open_nursery() as nursery:
@@ -109,8 +110,8 @@ async def test_nobody_to_refuse_is_not_waited_for_long(autojump_clock: MockClock
             assert isinstance(did, Exception)
             raise did
 
-    async def serve(stream: trio.abc.Stream) -> None:
-        raise AssertionError(stream)
+    async def serve(stream: trio.abc.Stream, peer: Address) -> None:
+        raise AssertionError(stream, peer)
 
     with trio.move_on_after(1):
         async with trio.open_nursery() as nursery:

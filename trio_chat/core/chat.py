@@ -26,6 +26,7 @@ GENERAL = "general"
 AUDIT = "#server"  # the key of the room that operators' decisions are logged in, and the sender of what they publish
 DAY = 86_400.0  # seconds
 PROBE_SECONDS = 2.0  # for a live guest to show life, when another asks for the name (PROTOCOL, "Who is who")
+CROWD = 1000  # present in a room: those of more are told by so much less often of who comes and goes
 WARN_SECONDS = 60.0  # before a token expires; or, if less is left of it, half of that
 RECONNECT = {"base": 1.0, "max": 30.0, "jitter": 1.0}  # seconds; what a client is told to back off by
 
@@ -72,14 +73,17 @@ class Chat:
         self.detached: Deadlines[Session] = Deadlines(history.resume_window)
         self.expiring: Alarms[ConnId] = Alarms()  # whose token expires, or is soon to be told so
         self.deserted: Deadlines[Room] = Deadlines(history.history_days * DAY)  # without members, but with entries
-        self.stirred: Deadlines[Room] = Deadlines(limits.presence_interval)
+        self.stirred: Alarms[Room] = Alarms()
         self.changes: dict[tuple[str, str], Keep | Discard] = {}  # of records, to be kept with the next effects
 
     def tell(self, room: Room, user: User, now: float, *, joined: bool) -> None:
-        """Note a coming or going; all within one `presence_interval` are told together (promise 8)."""
+        """Note a coming or going; all within one `presence_interval` are told together (promise 8).
+
+        A crowd is told less often, for each time costs a frame for each of it: so n who come cost n at any size.
+        """
         room.tell(user, joined=joined)
         if room not in self.stirred:
-            self.stirred.set(room, now)
+            self.stirred.set(room, now + self.limits.presence_interval * max(1.0, room.presence / CROWD))
 
     def find_room(self, user: User, written: str) -> Room | ErrorCode:
         """The room that `user` calls `written` and is in: `@name` is the conversation with that user."""

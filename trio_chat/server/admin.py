@@ -22,7 +22,7 @@ import trio
 from trio_chat.config import Admin, ConfigError
 from trio_chat.core.orders import Act, Failure, Info, StartDrain
 from trio_chat.server import http
-from trio_chat.server.address import counted_as, peer_of
+from trio_chat.server.address import Address, counted_as
 from trio_chat.server.broker import Broker
 from trio_chat.server.routes import DESCRIPTION, RouteError, find, openapi, read, status_of
 from trio_chat.server.wire import wire_of
@@ -91,11 +91,11 @@ class AdminDoor:
         self._token = token.encode()
         self._guesses = Guesses()
 
-    async def serve(self, stream: trio.abc.Stream) -> None:
-        """Serve one peer until it is gone; a bug ends here, with it. Cancelled: the answer is lost."""
+    async def serve(self, stream: trio.abc.Stream, peer: Address) -> None:
+        """Serve a peer until it is gone; a bug ends here, with it. Cancelled: the answer is lost."""
         wire = wire_of(stream)
         try:
-            connection, address = http.HttpConnection(wire), counted_as(peer_of(stream))
+            connection, address = http.HttpConnection(wire), counted_as(peer)
             while await self._request(connection, address):
                 pass
         except* (trio.BrokenResourceError, trio.ClosedResourceError):

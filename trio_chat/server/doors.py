@@ -15,7 +15,7 @@ from trio_chat.config import Config
 from trio_chat.core.codec import Decoder
 from trio_chat.core.effects import Admit, Disconnected, Refused
 from trio_chat.server import http, pages, proxy
-from trio_chat.server.address import Address, Forwarded, Networks, counted_as, peer_of, site_of
+from trio_chat.server.address import Address, Forwarded, Networks, counted_as, site_of
 from trio_chat.server.broker import Broker
 from trio_chat.server.connection import Connection, run_connection
 from trio_chat.server.entry import Lists, Pace, Waiting
@@ -47,12 +47,15 @@ class Doors:
         self._forwarded = Forwarded(listen.trusted_proxies)
         self._lists, self._waiting, self._pace = Lists(config), Waiting(config), Pace(config)
 
-    async def serve(self, stream: trio.abc.Stream) -> None:
-        """Serve one peer until it is gone; a bug ends here, with it. Cancelled: an upgraded one is told (4001)."""
-        wire = wire_of(stream)
+    async def serve(self, stream: trio.abc.Stream, peer: Address) -> None:
+        """Serve a `peer` that is not barred until it is gone; a bug ends here, with it.
+
+        Cancelled: an upgraded one is told (4001).
+        """
+        wire, deadline = wire_of(stream), trio.current_time() + self._config.listen.connect_timeout
         with ExitStack() as over:
             try:
-                conn = await self._enter(stream, wire, trio.current_time() + self._config.listen.connect_timeout, over)
+                conn = await self._enter(stream, wire, peer, deadline, over)
                 if conn is not None:  # nothing of the request is held from here on
                     await run_connection(conn, self._broker, self._config, self._decode, self._prover)
             except* (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -63,15 +66,18 @@ class Doors:
                 wire.close()
                 await trio.aclose_forcefully(stream)  # does not wait, cancelled or not
 
-    async def _enter(self, stream: trio.abc.Stream, raw: Wire, deadline: float, over: ExitStack) -> Connection | None:
+    async def _enter(
+        self, stream: trio.abc.Stream, raw: Wire, socket: Address, deadline: float, over: ExitStack
+    ) -> Connection | None:
         """A peer's way to the upgrade: PROXY header, lists, count, TLS, requests. Cancelled: as `_requests`.
 
         By `deadline` the head of the first request must be whole. What TLS holds is let go with `over`.
         """
-        peer = await self._whose(raw, peer_of(stream), deadline)
-        if peer is None or self._lists.bar(peer):
-            if peer is not None:
-                self._turn_away(raw, BARRED)
+        peer = await self._whose(raw, socket, deadline)
+        if peer is None:
+            return None
+        if peer is not socket and self._lists.bar(peer):
+            self._turn_away(raw, BARRED)
             return None
         with self._waiting.one(peer) as crowded:
             if crowded:
@@ -146,7 +152,7 @@ class Doors:
                 if head is None:
                     return None
                 client = self._forwarded.client(peer, head.headers.get("x-forwarded-for"))
-                if self._lists.bar(client):
+                if client is not peer and self._lists.bar(client):
                     raise http.HttpError(403, "This address is not served")
                 if head.path == "/ws":
                     return await self._upgrade(wire, client, connection, head)

@@ -12,7 +12,7 @@ from contextlib import suppress
 import trio
 
 from trio_chat.config import Config
-from trio_chat.server.address import peer_of
+from trio_chat.server.address import Address, peer_of
 from trio_chat.server.entry import Lists, sockets
 from trio_chat.server.http import refusal
 from trio_chat.server.wire import wire_of
@@ -31,7 +31,7 @@ class Listener:
     Connections proper are the broker's to count, and sockets of one address the doors', who know whose they are.
     """
 
-    def __init__(self, config: Config, serve: Callable[[trio.abc.Stream], Awaitable[None]]) -> None:
+    def __init__(self, config: Config, serve: Callable[[trio.abc.Stream, Address], Awaitable[None]]) -> None:
         self._serve, self._lists = serve, Lists(config)
         self._encrypted = bool(config.listen.tls_cert)
         self._open, self._most = 0, sockets(config)
@@ -59,7 +59,8 @@ class Listener:
 
     async def _one(self, stream: trio.abc.Stream) -> None:
         """Count a peer in, serve it, count it out. Cancelled: as `serve` is."""
-        if self._lists.bar(peer_of(stream)):
+        peer = peer_of(stream)
+        if self._lists.bar(peer):
             await self._refuse(stream, BARRED)
             return
         self._open += 1
@@ -67,7 +68,7 @@ class Listener:
             if self._open > self._most:
                 await self._refuse(stream, FULL)
             else:
-                await self._serve(stream)
+                await self._serve(stream, peer)
         finally:
             self._open -= 1
 
