@@ -40,7 +40,14 @@ def records_of(chat: Chat) -> Records:
         made.extend(room.rights.values())
     for user in chat.people.by_id.values():
         made.append(
-            UserRecord(key=user.id, number=user.number, name=user.name.text, guest=user.guest, admin=user.claims_admin)
+            UserRecord(
+                key=user.id,
+                number=user.number,
+                name=user.name.text,
+                guest=user.guest,
+                admin=user.claims_admin,
+                earlier=user.earlier,
+            )
         )
         if user.id in chat.accounts:
             made.append(AccountRecord(key=user.id, hash=chat.accounts[user.id]))

@@ -146,6 +146,27 @@ def test_a_proven_user_by_name_or_id() -> None:
         assert back.closed is None
 
 
+def test_a_user_who_was_called_otherwise_before() -> None:
+    """The names before are the user's, too: also where nobody has asked since the last start."""
+    driver = Driver(auth="jwt", auth_key="x")
+    bob = proven(driver, Identity(id="sub:bob", name="bob"))
+    zoe = proven(driver, ZOE)
+    send(zoe, Join(room="den"))
+    send(bob, Join(room="den"))
+    zoe.send(Mute(room="den", user="bob", reason="zany"))
+    zoe.drop()
+    proven(driver, Identity(id="sub:zoe", name="Zelda")).drop()
+    proven(driver, Identity(id="sub:zoe", name="zoe")).drop()
+    proven(driver, Identity(id="sub:zoe", name="Yara")).drop()
+    driver.crash()
+    assert traces(driver, "zoe", "zelda", "zany")
+    assert forgotten(driver, user="yara").known
+    record = driver.kept["forget", "sub:zoe"]
+    assert isinstance(record, ForgetRecord)
+    assert (record.name_key, record.earlier) == ("yara", ("zelda", "zoe"))
+    assert traces(driver, "zoe", "zelda", "yara", "zany") == []
+
+
 def test_a_topic_that_the_log_has_not_answered_yet() -> None:
     driver = Driver()
     zoe, bob = lively(driver)
@@ -185,7 +206,7 @@ def test_who_cannot_be_forgotten() -> None:
     assert refused(driver, id="guest:boot:9") == "no_such_user"
     driver = Driver(auth="jwt", auth_key="x")
     assert refused(driver, user="nobody") == "no_such_user"
-    assert forgotten(driver, id="sub:nobody").audit == 1
+    assert forgotten(driver, id="sub:nobody").known is False
     driver = Driver(auth="accounts")
     record = next(keep.record for keep in order_of(driver, "account:zoe") if isinstance(keep, Keep))
     assert isinstance(record, ForgetRecord)

@@ -162,6 +162,15 @@ def test_verdicts_by_and_about_the_user_and_topics(make: Make) -> None:
     ]
 
 
+def test_verdicts_about_a_user_who_had_other_names(make: Make) -> None:
+    log = make()
+    for name in ("zelda", "ZOË", "Zoe", "zed"):
+        append(log, draft("why", kind="mute", to=name))
+    log.keep(Keep(ForgetRecord(key=USER, name_key="zoe", at=NOW.wall + 100, settled=True, earlier=("zelda", "zoë"))))
+    log.tidy(later(100))
+    assert [one.draft.to for one in read(log).entries] == [FORGOTTEN, FORGOTTEN, FORGOTTEN, "zed"]
+
+
 def test_again_it_changes_nothing(make: Make) -> None:
     log = make()
     append(log, guest("mine"))
@@ -268,7 +277,7 @@ def test_a_copy_from_before_an_upgrade_is_named(tmp_path: Path, caplog: pytest.L
     keep(log)
     pass_a_minute(log)
     assert "chat.db.v1.bak is a copy from before, in which the user is not forgotten: remove it" in caplog.text
-    assert "a user is forgotten" in caplog.text
+    assert "a user is forgotten; entries changed: 1;" in caplog.text
     log.close()
 
 

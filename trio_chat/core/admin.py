@@ -260,7 +260,7 @@ def _forgotten(chat: Chat, given: Ordered, answer: Committed, now: Now) -> list[
     assert isinstance(change.record, ForgetRecord)
     user = chat.people.of_subject(change.record.key)
     closed = len(user.conns) if user is not None else 0
-    return [*forget(chat, change.record, now), _done(given, answer, connections=closed)]
+    return [*forget(chat, change.record, now), _done(given, answer, connections=closed, known=user is not None)]
 
 
 def _announced(chat: Chat, given: Ordered, answer: Committed, now: Now) -> list[Effect]:

@@ -20,9 +20,9 @@ def is_by(draft: Draft, record: ForgetRecord) -> bool:
 
 
 def is_called(text: str, record: ForgetRecord) -> bool:
-    """Whether `text`, a name or a user id, is that of whoever is forgotten."""
+    """Whether `text`, a name or a user id, is that of whoever is forgotten, or was before."""
     try:
-        return text == record.key or parse_name(text).key == record.name_key
+        return text == record.key or parse_name(text).key in (record.name_key, *record.earlier)
     except ValueError:
         return False
 

@@ -27,7 +27,7 @@ def to_forget(chat: Chat, name: str | None, id: str | None, now: Now) -> ForgetR
     """Who is to be forgotten, by one of the two. None: there is no such user, and was no such guest."""
     user = chat.people.by_id.get(id or "") if name is None else chat.find_user(name)
     if isinstance(user, User):
-        return ForgetRecord(key=user.subject, name_key=user.name.key, at=now.wall)
+        return ForgetRecord(key=user.subject, name_key=user.name.key, at=now.wall, earlier=user.earlier)
     if name is None:
         return _gone(id or "", now)
     try:

@@ -50,9 +50,10 @@ def keep_room(chat: Chat, room: Room) -> None:
 
 def keep_user(chat: Chat, user: User) -> None:
     """Note a user who is new or changed."""
+    name, admin = user.name.text, user.claims_admin
     _keep(
         chat,
-        UserRecord(key=user.id, number=user.number, name=user.name.text, guest=user.guest, admin=user.claims_admin),
+        UserRecord(key=user.id, number=user.number, name=name, guest=user.guest, admin=admin, earlier=user.earlier),
     )
 
 

@@ -155,6 +155,7 @@ class Done(Shown, frozen=True, kw_only=True):
     subject: str | None = None  # of a ban: what it is kept under
     until: str | None = None  # of a ban: when it ends
     connections: int = 0  # that were closed
+    known: bool | None = None  # of a forget: whether there was such a user; if not, only the log may have something
     seq: int | None = None  # of what was published: its place in the room
 
 

@@ -41,7 +41,7 @@ class RoomRecord:
 
 @attrs.frozen(kw_only=True)
 class UserRecord:
-    """Somebody: `key` is the user id. `admin`: the last token claimed that."""
+    """Somebody: `key` is the user id. `admin`: the last token claimed that. `earlier`: keys of names it had before."""
 
     kind: ClassVar[str] = "user"
     key: str
@@ -49,6 +49,7 @@ class UserRecord:
     name: str
     guest: bool = True
     admin: bool = False
+    earlier: tuple[str, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -167,7 +168,9 @@ class ServerBanRecord:
 
 @attrs.frozen(kw_only=True)
 class ForgetRecord:
-    """Whatever `key` (a user id or, of guests, `name:KEY`) wrote until `at` is to be erased; `name_key`: its name's.
+    """Whatever `key` (a user id or, of guests, `name:KEY`) wrote until `at` is to be erased.
+
+    `name_key`: the key of its name; `earlier`: of those that it had before.
 
     `settled`: nothing more can come of it, and all that the core knew is gone. Then the log does its part, by and by,
     and drops this record when that is done.
@@ -178,6 +181,7 @@ class ForgetRecord:
     name_key: str
     at: float  # seconds since 1970
     settled: bool = False
+    earlier: tuple[str, ...] = ()
 
     @property
     def number(self) -> float:

@@ -104,6 +104,7 @@ def _user(chat: Chat, record: UserRecord) -> bool:
     if name.key in chat.people.by_name:
         return False
     user = User(record.number, record.key, name, Window(chat.limits.rooms_created_per_hour, 3600), record.guest)
+    user.earlier = record.earlier
     chat.set_admin(user, claimed=record.admin)
     chat.people.add_user(user)
     return True

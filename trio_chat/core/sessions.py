@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # rooms know users, and users their rooms: only the types go 
     from trio_chat.core.rooms import Room
 
 
+EARLIER_NAMES = 32
 UNKNOWN = -1  # of a position: the process died before it was kept
 
 
@@ -73,7 +74,8 @@ class Mark:
 class User:
     """Somebody: `id` owns, `name` is shown. A guest is the chain of sessions that resume one another.
 
-    All others were proven, and live on without a session. `claims_admin`: the last token did.
+    All others were proven, and live on without a session. `claims_admin`: the last token did. `earlier`: the keys of
+    names it had before, for when it is to be forgotten; of more than `EARLIER_NAMES`, the last.
     """
 
     number: int
@@ -82,6 +84,7 @@ class User:
     created: Window  # rooms
     guest: bool = True
     claims_admin: bool = False
+    earlier: tuple[str, ...] = ()
     admin: bool = False  # of the server: by that claim, or by the configuration
     sessions: list[Session] = attrs.field(factory=list)
     rooms: dict[str, Room] = attrs.field(factory=dict)
@@ -171,6 +174,8 @@ class People:
     def rename(self, user: User, name: Name) -> None:
         """Give a user another name, which is free or differs in letter case only."""
         self._unname(user)
+        if user.name.key != name.key:
+            user.earlier = (*(key for key in user.earlier if key != user.name.key), user.name.key)[-EARLIER_NAMES:]
         user.name = name
         self._name(user)
 

@@ -54,6 +54,7 @@ class Forgetting:
         self._db, self._spans, self._path = db, spans, path
         self._wanted = True  # to be looked up: somebody may be to be forgotten
         self._place: _Place | None = None  # of what is committed
+        self._changed = 0  # entries, in this process
 
     @property
     def busy(self) -> bool:
@@ -114,6 +115,7 @@ class Forgetting:
         old, new = entry.draft, anonymous(entry.draft, record)
         if new is old:
             return
+        self._changed += 1
         if is_by(old, record):
             self._db.execute("DELETE FROM keys WHERE id = ?", (place,))
             if old.kind in TEXTS and not entry.erased:
@@ -149,6 +151,7 @@ class Forgetting:
         self._wanted = True
         if not self._db.execute("DELETE FROM kept WHERE kind = ? AND key = ? AND value = ?", gone).rowcount:
             return
-        log.info("log: a user is forgotten; the last traces go from the file within a minute")
+        log.info("log: a user is forgotten; entries changed: %d; the last traces go within a minute", self._changed)
+        self._changed = 0
         for copy in self._path.parent.glob(f"{self._path.name}.v*.bak"):
             log.warning("log: %s is a copy from before, in which the user is not forgotten: remove it", copy)
