@@ -197,7 +197,7 @@ def _words(default: tuple[str, ...], help: str) -> Any:
     )
 
 
-RESERVED = ("admin", "administrator", "moderator", "root", "staff", "support", "system")
+RESERVED = ("admin", "administrator", "forgotten", "moderator", "root", "server", "staff", "support", "system")
 
 
 @attrs.frozen(kw_only=True)

@@ -102,6 +102,16 @@ def test_reserved() -> None:
     assert not reserved.has_lookalike(parse_name("adam"))
 
 
+@pytest.mark.parametrize("name", ["Adm1n", "4dmin", "ad.min", "-admin", "adm in", "аdm1n", "ADMlN", "R00T", "r.0.0.t"])
+def test_what_is_read_as_a_reserved_name(name: str) -> None:
+    assert Reserved(["admin", "root"]).has_lookalike(parse_name(name))
+
+
+@pytest.mark.parametrize("name", ["adam", "admins", "badmin", "rooted", "r2d2", "1", "..x"])
+def test_what_is_not(name: str) -> None:
+    assert not Reserved(["admin", "root"]).has_lookalike(parse_name(name))
+
+
 def test_a_crowd_knows_who_looks_like_whom() -> None:
     crowd = People("boot", b"")
     ann = crowd.new_guest(parse_name("Ann"), 1)
