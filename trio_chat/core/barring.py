@@ -12,7 +12,6 @@ from trio_chat.core.effects import Now
 from trio_chat.core.records import RightRecord, ServerBanRecord
 
 USER_BITS = 64  # of an IPv6 address: whose they are is told by these, so that no ban is of fewer addresses
-LONG = 86_400.0  # seconds: what somebody who is banned for good is told to wait
 
 
 def read_network(written: str) -> Net:
@@ -116,6 +115,6 @@ def is_over(ban: ServerBanRecord | RightRecord, now: Now) -> bool:
     return ban.until is not None and ban.until <= now.wall
 
 
-def left(ban: ServerBanRecord, now: Now) -> float:
-    """Seconds after which to come back."""
-    return LONG if ban.until is None else ban.until - now.wall
+def left(ban: ServerBanRecord | RightRecord, now: Now) -> float | None:
+    """Seconds after which to come back; None: it is for good."""
+    return None if ban.until is None else ban.until - now.wall

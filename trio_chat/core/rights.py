@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TypeAlias
 
-from trio_chat.core.barring import is_over
+from trio_chat.core.barring import is_over, left
 from trio_chat.core.chat import Chat
 from trio_chat.core.effects import Now
 from trio_chat.core.errors import ErrorCode
@@ -94,14 +94,14 @@ def barred(room: Room, user: User, now: Now) -> Refusal | None:
     if room.settings.access == "private" and standing(room, "invited", user, now) is None:
         return ErrorCode.NO_SUCH_ROOM, None
     banned = standing(room, "banned", user, now)
-    return None if banned is None else (ErrorCode.BANNED, _left(banned, now))
+    return None if banned is None else (ErrorCode.BANNED, left(banned, now))
 
 
 def silenced(room: Room, user: User, now: Now) -> Refusal | None:
     """Why the user may not say anything here."""
     muted = standing(room, "muted", user, now)
     if muted is not None:
-        return ErrorCode.MUTED, _left(muted, now)
+        return ErrorCode.MUTED, left(muted, now)
     if room.settings.access == "readonly" and rank(room, user) is Rank.MEMBER:
         return ErrorCode.FORBIDDEN, None
     return None
@@ -120,7 +120,3 @@ def slowed(room: Room, user: User, now: Now) -> Refusal | None:
     while next(iter(spoken.values())) + seconds <= now.mono:  # never the one that was just put in
         del spoken[next(iter(spoken))]
     return None
-
-
-def _left(right: RightRecord, now: Now) -> float | None:
-    return None if right.until is None else right.until - now.wall

@@ -178,18 +178,18 @@ class ChatState:
         )
         return min((due for due in dues if due is not None), default=None)
 
-    def barred(self, address: str, now: Now) -> float:
-        """Seconds for which an operator keeps an address out; 0.0: nobody does."""
-        ban = self.chat.bans.of_address(address, now)
-        return 0.0 if ban is None else left(ban, now)
+    def barred(self, ask: Admit, now: Now) -> Refused | None:
+        """The refusal, where an operator keeps the address out."""
+        ban = self.chat.bans.of_address(ask.address, now)
+        return None if ban is None else Refused(ask.conn, 403, "This address is banned", left(ban, now))
 
     def _admit(self, ask: Admit, now: Now) -> list[Effect]:
         chat = self.chat
         if self.draining:
             return [Refused(ask.conn, 503, "The server is going away", DRAIN_RETRY)]
-        barred = self.barred(ask.address, now)
-        if barred:
-            return [Refused(ask.conn, 403, "This address is banned", barred)]
+        barred = self.barred(ask, now)
+        if barred is not None:
+            return [barred]
         holder = chat.people.holder(ask.ticket)
         bucket_of = holder.bucket_of if holder else None
         effects = chat.gate.admit(ask, bucket_of, now.mono)

@@ -223,9 +223,9 @@ class Doors:
 
     def _refuse_banned(self, ask: Admit) -> None:
         """Keep a flood from banned addresses away from the broker's inbox; a ticket it has to see itself."""
-        barred = self._broker.state.barred(ask.address, self._broker.clock())
-        if barred:
-            raise _refusal(Refused(ask.conn, 403, "This address is banned", barred))
+        barred = self._broker.state.barred(ask, self._broker.clock())
+        if barred is not None:
+            raise _refusal(barred)
         left = self._broker.banned.get(ask.address, 0.0) - trio.current_time()
         if left > 0 and not ask.trusted and ask.ticket is None:
             raise _refusal(Refused(ask.conn, 403, "This address is banned for a while", left))
