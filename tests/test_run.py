@@ -201,6 +201,34 @@ def test_what_is_insecure_is_said(options: dict[str, object], host: str, found: 
     assert risks(Config.of(**options), [(host, 10000)]) == found
 
 
+@pytest.mark.parametrize(
+    ("option", "content", "mode", "can"),
+    [
+        ("auth_key", "secret", 0o600, None),
+        ("auth_key", "secret", 0o640, None),
+        ("auth_key", "secret", 0o644, "read"),
+        ("auth_key", "-----BEGIN PUBLIC KEY-----", 0o644, None),
+        ("auth_key", "-----BEGIN PUBLIC KEY-----", 0o646, "written"),
+        ("auth_jwks", '{"keys": [{"kty": "OKP"}]}', 0o644, None),
+        ("auth_jwks", '{"keys": [{"kty": "oct"}]}', 0o644, "read"),
+        ("tls_key", "-----BEGIN PRIVATE KEY-----", 0o644, "read"),
+        ("admin_token_file", "token", 0o606, "written"),
+        ("admin_token_file", None, 0, None),
+    ],
+)
+def test_a_file_of_secrets_that_others_get_at_is_told(
+    tmp_path: Path, option: str, content: str | None, mode: int, can: str | None
+) -> None:
+    path = tmp_path / "file"
+    if content is not None:
+        path.write_text(content)
+        path.chmod(mode)
+    more = {"auth": "jwt"} if option.startswith("auth") else {"tls_cert": "c"} if option == "tls_key" else {}
+    found = risks(Config.of(**{option: str(path)}, **more), [("127.0.0.1", 1)])
+    told = f"{option}: {path} can be {can} by every user of this machine; chmod o-rwx keeps them out"
+    assert found == ([] if can is None else [told])
+
+
 @pytest.mark.parametrize("auth", ["guest", "jwt", "accounts"])
 def test_who_comes_in_is_said(auth: str, said: list[tuple[str, str]]) -> None:
     key = {"auth_key": "k"} if auth == "jwt" else {}

@@ -12,7 +12,10 @@ import logging
 import resource
 import signal
 import socket
+import stat
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 import trio
@@ -193,7 +196,32 @@ def risks(config: Config, addresses: list[Address]) -> list[str]:
         found.append(f"tls_cert: none; {what[config.auth.auth]} cross the network unencrypted")
     if config.admin.admin_port >= 0 and not _is_loopback(config.admin.admin_host):
         found.append(f"admin_host: {config.admin.admin_host}; its token crosses the network unencrypted")
+    return found + _loose_files(config)
+
+
+def _loose_files(config: Config) -> list[str]:
+    """Files of secrets that other users of this machine may read, or write."""
+    found = []
+    named = {"tls_key": config.listen.tls_key, "admin_token_file": config.admin.admin_token_file}
+    if config.auth.auth == "jwt":
+        named |= {"auth_key": config.auth.auth_key, "auth_jwks": config.auth.auth_jwks}
+    for option, path in named.items():
+        if not path:
+            continue
+        with suppress(OSError):  # whoever reads it says so
+            mode = Path(path).stat().st_mode
+            secret = not option.startswith("auth_") or _is_secret(Path(path).read_bytes())
+            if mode & stat.S_IWOTH or (mode & stat.S_IROTH and secret):
+                does = "written" if mode & stat.S_IWOTH else "read"
+                found.append(
+                    f"{option}: {path} can be {does} by every user of this machine; chmod o-rwx keeps them out"
+                )
     return found
+
+
+def _is_secret(key: bytes) -> bool:
+    """Whether a file that tokens are looked at with makes some, too: no PEM, and no JWKs of public keys."""
+    return b"-----BEGIN" not in key and (b'"kty"' not in key or b'"oct"' in key)
 
 
 def seen_from_elsewhere(address: Address) -> Address | None:
