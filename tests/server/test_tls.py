@@ -203,6 +203,11 @@ async def test_what_is_weak_is_not_spoken(cipher: str | None, authority: Authori
         await trio.aclose_forcefully(secure)
 
 
+def test_no_handshake_is_renewed(authority: Authority) -> None:
+    """Whatever OpenSSL's own default is: the attack in the hostile suite sees only what comes of both."""
+    assert Certificate(*authority.issue()).context.options & ssl.OP_NO_RENEGOTIATION
+
+
 @pytest.mark.parametrize("data", [request("GET", "/"), b"HEAD", upgrade(), b"PROXY UNKNOWN\r\n"])
 async def test_a_request_in_the_clear_is_told_so(data: bytes, authority: Authority, autojump_clock: MockClock) -> None:
     async with encrypted(authority, max_attempts=1) as server:
