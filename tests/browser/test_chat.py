@@ -318,8 +318,9 @@ def test_a_private_room_is_come_into_by_invitation(sit: Sit) -> None:
     alice.room_menu("Invite…")
     alice.page.get_by_role("dialog").get_by_label("Name").fill("bob")
     alice.page.get_by_role("button", name="Invite").click()
-    bob.page.get_by_role("dialog").get_by_role("button", name="Go there").click()
+    bob.page.get_by_role("button", name="Go there").click()
     bob.arrived("den")
+    expect(bob.page.locator(".invitation")).to_have_count(0)
 
 
 def test_a_blocked_person_is_heard_no_more(sit: Sit) -> None:

@@ -10,7 +10,7 @@ from playwright.sync_api import Dialog, Error, Page, expect
 from tests.e2e.process import Server
 from trio_chat.client import ChatClient, Refused
 
-from .crowd import run_client
+from .crowd import post, run_client
 from .people import Person, Sit
 
 CALLS = ["alert(1)", "window.pwned=1"]
@@ -138,6 +138,58 @@ def test_names_are_text_or_refused(sit: Sit) -> None:
     mallory.page.goto(f"{mallory.address}#@<img src=x onerror=alert(1)>")
     harmless(mallory)
     assert opened == []
+
+
+@pytest.mark.parametrize("content", [f"{'-' * 1_000_000}x", "alice" * 200_000, f"http://x{')' * 5_900}"])
+def test_no_content_is_slow_to_look_through(sit: Sit, server: Server, content: str) -> None:
+    """Were the time quadratic in the length of what is said, the page would stand still for minutes."""
+    alice = sit().join("alice")
+    post(server, "mallory", [*[content] * (300 if len(content) < 10_000 else 1), "after"])
+    alice.sees("after")
+    alice.to_the_beginning()
+    alice.page.locator("#below").click()
+    alice.sees("after")
+
+
+@pytest.mark.parametrize("content", [f"http://x{')' * 90_000}", "`a` " * 200_000])
+def test_the_whole_of_a_long_content_is_shown_when_asked_for(sit: Sit, server: Server, content: str) -> None:
+    alice = sit().join("alice")
+    post(server, "mallory", [content])
+    alice.page.get_by_role("button", name="Show all").click()
+    shown = "document.querySelector('#messages .content').textContent.length"
+    assert alice.page.evaluate(shown) >= len(content.replace("`", ""))
+
+
+def test_invitations_are_few_at_once_and_leave_the_focus_where_it_is(sit: Sit, server: Server) -> None:
+    alice = sit().join("alice")
+    alice.text.fill("I am writing")
+
+    async def attack(client: ChatClient) -> None:
+        for number in range(8):
+            await client.join(f"lair {number}")
+            await client.set_room(f"lair {number}", kind="private")
+            for _ in range(3):
+                await client.invite(f"lair {number}", "alice")
+
+    run_client(server, "mallory", attack)
+    invitations = alice.page.locator(".invitation")
+    expect(invitations).to_contain_text([f"lair {number}" for number in range(4, 8)])
+    expect(alice.text).to_be_focused()
+    expect(alice.page.get_by_role("dialog")).to_have_count(0)
+    for _ in range(4):
+        invitations.first.get_by_role("button", name="Not now").click()
+    expect(invitations).to_have_count(0)
+
+
+def test_an_address_that_names_no_room_lets_one_in(sit: Sit) -> None:
+    alice = sit()
+    alice.page.goto(f"{alice.address}#%")
+    alice.page.get_by_label("Name", exact=True).fill("alice")
+    alice.page.get_by_role("button", name="Join").click()
+    alice.arrived()
+    alice.page.evaluate("location.hash = '#%E0%A4%A'")
+    alice.say("still here")
+    alice.sees("still here")
 
 
 def test_the_policy_refuses_what_the_page_would_never_do(sit: Sit) -> None:

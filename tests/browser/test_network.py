@@ -73,6 +73,31 @@ def test_a_reload_without_a_network_keeps_what_was_not_sent(sit: Sit, server: Se
     assert alice.contents() == bob.contents() == ["kept over a reload"]
 
 
+def test_more_is_written_without_a_network_than_a_browser_keeps(sit: Sit, line: Line) -> None:
+    """All of it is sent, in its order; what a reload would keep is the beginning."""
+    alice, bob = sit(line.address).join("alice"), sit().join("bob")
+    line.cut()
+    letters = "abcdefg"
+    for letter in letters:
+        alice.say(letter * 1_000_000)
+    expect(alice.page.locator(".pending")).to_have_count(len(letters))
+    assert alice.page.evaluate("sessionStorage['trio_chat.outbox'].length") < 2_100_000
+    line.mend()
+    bob.page.get_by_text("Show all").nth(len(letters) - 1).wait_for()
+    assert [content[0] for content in bob.contents()] == list(letters)
+    expect(alice.page.locator(".pending")).to_have_count(0)
+
+
+def test_where_a_browser_keeps_nothing_one_can_chat(sit: Sit) -> None:
+    alice = sit()
+    for name in ("sessionStorage", "localStorage"):
+        refused = "get() { throw new DOMException('no', 'SecurityError'); }"
+        alice.page.add_init_script(f"Object.defineProperty(window, '{name}', {{ {refused} }});")
+    alice.join("alice")
+    alice.say("hello")
+    alice.sees("hello")
+
+
 def test_a_restart_of_the_server_is_survived(browser: Browser, start: Callable[..., Server], tmp_path: object) -> None:
     log = f"sqlite:{tmp_path}/chat.db"
     first = start("--log", log)

@@ -6,12 +6,14 @@
 import { Chat } from "./chat.js";
 import { Composer } from "./composer.js";
 import { ConnectionWords } from "./connection.js";
-import { byId, el } from "./dom.js";
+import { byId } from "./dom.js";
+import { browser, tab } from "./keep.js";
 import { later } from "./later.js";
 import { Login } from "./login.js";
 import { Members } from "./members.js";
 import { openMenu } from "./menu.js";
 import { roomEntries } from "./moderation.js";
+import { Notices } from "./notices.js";
 import { Notifier } from "./notify.js";
 import { openSearch } from "./search.js";
 import { Sidebar } from "./sidebar.js";
@@ -20,7 +22,6 @@ import { Toolbar } from "./toolbar.js";
 
 const SESSION = "trio_chat.session"; // in this tab's storage: a reload goes on with it
 const NAME = "trio_chat.name"; // in this browser's: what one was called last
-const NOTICE_MS = 7000;
 
 const address = new URL("ws", location.href);
 address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
@@ -32,19 +33,27 @@ const timeline = new Timeline(chat, new Toolbar(chat, composer));
 const sidebar = new Sidebar(chat);
 const members = new Members(chat);
 const login = new Login((options) => enter(options));
-const words = [new ConnectionWords(chat), new Notifier(chat)];
+const words = [new ConnectionWords(chat), new Notifier(chat), new Notices(chat)];
 
 function enter(options) {
-  const { hash } = location;
-  if (hash.length > 1) chat.start = decodeURIComponent(hash.slice(1));
+  chat.start = roomOfAddress() || chat.start;
   chat.enter(address, options);
+}
+
+/** The room that the page's address names; nothing where it names none that could be. */
+function roomOfAddress() {
+  try {
+    return decodeURIComponent(location.hash.slice(1));
+  } catch {
+    return "";
+  }
 }
 
 // --- The session, over a reload ----------------------------------------------------------------------------------
 
 window.addEventListener("pagehide", () => {
   const saved = chat.client?.saved();
-  if (saved && chat.connection.state !== "ended") sessionStorage.setItem(SESSION, JSON.stringify(saved));
+  if (saved && chat.connection.state !== "ended") tab.setItem(SESSION, JSON.stringify(saved));
   chat.client?.detach();
 });
 window.addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
@@ -52,13 +61,13 @@ window.addEventListener("pageshow", ({ persisted }) => persisted && location.rel
 chat.on("connection", ({ state }) => {
   if (state === "connected") {
     login.hide();
-    localStorage.setItem(NAME, chat.user);
+    browser.setItem(NAME, chat.user);
     byId("me").textContent = chat.user;
   } else if (!byId("login").hidden && state === "lost") login.waits("The server cannot be reached. Trying again…");
 });
 
 chat.on("ended", (event) => {
-  sessionStorage.removeItem(SESSION);
+  tab.removeItem(SESSION);
   const { user } = chat;
   chat.leave();
   if (event.code === 1000) chat.outbox.clear();
@@ -98,16 +107,10 @@ chat.on("opened", (room) => {
 for (const what of ["rooms", "members"]) chat.on(what, title);
 for (const what of ["typing", "entries"]) chat.on(what, typing);
 window.addEventListener("hashchange", () => {
-  const name = decodeURIComponent(location.hash.slice(1));
+  const name = roomOfAddress();
   if (chat.connection.state !== "connected" || !name || name === chat.current?.name) return;
   if (name.startsWith("@")) chat.open(name);
   else chat.join(name).catch((error) => chat.notice(error.message));
-});
-
-chat.on("notice", (text) => {
-  const shown = el("p", { class: "notice", dir: "auto" }, text);
-  byId("notices").append(shown);
-  setTimeout(() => shown.remove(), NOTICE_MS);
 });
 
 // --- Buttons, drawers, keys ----------------------------------------------------------------------------------------
@@ -149,9 +152,9 @@ document.addEventListener("keydown", (event) => {
 
 // --- Begin ------------------------------------------------------------------------------------------------------
 
-const saved = JSON.parse(sessionStorage.getItem(SESSION) ?? "null");
-sessionStorage.removeItem(SESSION);
-byId("login-form").elements.username.value = localStorage.getItem(NAME) ?? "";
+const saved = JSON.parse(tab.getItem(SESSION) ?? "null");
+tab.removeItem(SESSION);
+byId("login-form").elements.username.value = browser.getItem(NAME) ?? "";
 if (saved) {
   login.hide();
   enter({ saved });

@@ -32,11 +32,8 @@ export class Positions {
 
   /** All places that are known, as `resume.rooms` wants them. */
   known() {
-    const known = {};
-    for (const { room, epoch, seq } of this.#places.values()) {
-      if (epoch !== null && seq !== null) known[room] = { epoch, seq };
-    }
-    return known;
+    const known = [...this.#places.values()].filter(({ epoch, seq }) => epoch !== null && seq !== null);
+    return Object.fromEntries(known.map(({ room, epoch, seq }) => [room, { epoch, seq }])); // one may be called `__proto__`
   }
 
   /** We are in a room whose log goes to `last`; if we stood nowhere so far, we hear of it from here on. */

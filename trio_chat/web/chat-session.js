@@ -17,6 +17,32 @@ import { Positions, keyOf } from "./chat-positions.js";
 export const ENTRIES = new Set(["message", "private", "edited", "deleted", "reacted", "topic", "moderation"]);
 const GUEST_KEYS_END = "The session ended before the answer came";
 
+const isText = (value) => typeof value === "string";
+const isDuration = (value) => Number.isFinite(value) && value >= 0;
+const isRoom = (value) => typeof value?.room === "string" && Number.isInteger(value.last ?? 0);
+// What a field is where it is there; a frame in which it is something else makes no sense.
+const FIELDS = new Map([
+  ...["type", "event", "room", "epoch", "user", "sender", "from", "to", "by", "session", "ticket", "action", "content"].map((name) => [name, isText]),
+  ...["seq", "of", "first", "last", "total", "count"].map((name) => [name, Number.isInteger]),
+  ...["retry_after", "jitter"].map((name) => [name, isDuration]),
+  ["users", (value) => Array.isArray(value) && value.every(isText)],
+  ["rooms", (value) => Array.isArray(value) && value.every(isRoom)],
+  ["heartbeat", (value) => value?.interval > 0 && value.timeout > 0],
+  ["reconnect", (value) => [value?.base, value?.max, value?.jitter].every(isDuration)],
+]);
+
+/** A frame, if the text is one that makes sense; else null. */
+function frameOf(text) {
+  let frame;
+  try {
+    frame = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  if (frame === null || typeof frame !== "object" || Array.isArray(frame)) return null;
+  return Object.entries(frame).every(([name, value]) => FIELDS.get(name)?.(value) ?? true) ? frame : null;
+}
+
 /** A frame as an event, also one of a page of `history`. */
 export function eventOf(frame) {
   return frame.type === "system" ? { ...frame, type: String(frame.event) } : frame;
@@ -99,13 +125,8 @@ export class ChatSession {
 
   /** A text frame came. What makes no sense is left out, never an error: a newer server breaks no page. */
   received(text, now) {
-    let frame;
-    try {
-      frame = JSON.parse(text);
-    } catch {
-      return [];
-    }
-    if (frame === null || typeof frame !== "object" || Array.isArray(frame) || this.state === "ended") return [];
+    const frame = frameOf(text);
+    if (frame === null || this.state === "ended") return [];
     const { type } = eventOf(frame);
     if (this.state === "opening") return this.#opening(frame, type, now);
     if (frame.id !== undefined) return this.#answered(frame, now);

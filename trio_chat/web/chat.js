@@ -16,6 +16,7 @@ const OLDER = 100; // of each that is asked for by scrolling
 const LONG = 200; // of each, on the way to a message that is far up
 const HOME = "general";
 const TOKEN_EXPIRED = 4002;
+const LETTERS = "\\p{L}\\p{M}\\p{N}_.\\-"; // of a name
 
 export class Chat {
   rooms = new Map();
@@ -320,10 +321,10 @@ export class Chat {
     if (said || event.type === "topic") this.#tell("rooms");
   }
 
-  /** Whether a content calls us by name. */
+  /** Whether a content calls us by name: as a word, of which the stop of a sentence is no part. */
   mentions(content) {
-    const words = keyOf(content).split(/[^\p{L}\p{M}\p{N}_.-]+/u).map((word) => word.replace(/[.-]+$/, ""));
-    return this.user.includes(" ") ? keyOf(content).includes(keyOf(this.user)) : words.includes(keyOf(this.user));
+    const name = keyOf(this.user).replaceAll(".", "\\.");
+    return new RegExp(`(?<![${LETTERS}])${name}(?=[.-]*(?![${LETTERS}]))`, "u").test(keyOf(content));
   }
 
   #judged(room, event) {

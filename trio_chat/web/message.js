@@ -4,6 +4,7 @@ import { avatar, el, nameOf, plainText } from "./dom.js";
 import { clock, dayName, fullTime, noteText, render, summary } from "./text.js";
 
 const LONG = 6000; // characters of a content that are shown at once
+const PLAIN = 100_000; // of one in which links and code are not looked for: it could be nothing else
 
 /**
  * The row of a message. `grouped`: it follows another one of the same sender's, so that the name is not said again.
@@ -37,7 +38,7 @@ function body(room, item, on) {
 /** A content; of one that is very long the beginning, and the rest where one asks for it. */
 function contentOf(content) {
   if (content.length <= LONG) return el("div", { class: "content" }, ...render(content));
-  const all = () => whole.replaceChildren(...render(content));
+  const all = () => whole.replaceChildren(...(content.length > PLAIN ? [el("p", { dir: "auto" }, content)] : render(content)));
   const more = el("button", { type: "button", class: "link", onclick: all }, `Show all ${content.length.toLocaleString()} characters`);
   const whole = el("div", { class: "content" }, ...render(`${content.slice(0, LONG)}…`), more);
   return whole;

@@ -1,6 +1,7 @@
 /** Telling somebody who looks elsewhere: the number in the title, and notifications, if they were asked for. */
 
 import { announce, byId } from "./dom.js";
+import { browser } from "./keep.js";
 import { summary } from "./text.js";
 
 const KEEP = "trio_chat.notify";
@@ -21,12 +22,12 @@ export class Notifier {
   }
 
   get #on() {
-    return "Notification" in window && Notification.permission === "granted" && localStorage.getItem(KEEP) === "on";
+    return "Notification" in window && Notification.permission === "granted" && browser.getItem(KEEP) === "on";
   }
 
   async #toggle() {
-    if (this.#on) localStorage.setItem(KEEP, "off");
-    else if ((await Notification.requestPermission()) === "granted") localStorage.setItem(KEEP, "on");
+    if (this.#on) browser.setItem(KEEP, "off");
+    else if ((await Notification.requestPermission()) === "granted") browser.setItem(KEEP, "on");
     else this.#chat.notice("The browser does not allow notifications for this page.");
     this.#draw();
   }

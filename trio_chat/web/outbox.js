@@ -4,8 +4,10 @@
  */
 
 import { ConnectionEnded, OutcomeUnknown, newKey } from "./chat-client.js";
+import { tab } from "./keep.js";
 
 const KEEP = "trio_chat.outbox"; // in this tab's storage
+const MOST_KEPT = 2_000_000; // characters over a reload: browsers differ in what they take, and it is enough for any message
 
 /**
  * A message on its way is `{key, room, content, replyTo, at, state, reason, seq}`; `state`: "sending", or "uncertain"
@@ -20,7 +22,7 @@ export class Outbox {
   constructor(client, changed) {
     this.#client = client;
     this.#changed = changed;
-    const kept = JSON.parse(sessionStorage.getItem(KEEP) ?? "[]");
+    const kept = JSON.parse(tab.getItem(KEEP) ?? "[]");
     this.items = kept.map((item) => ({ ...item, at: new Date(item.at), state: "waiting" }));
   }
 
@@ -89,7 +91,14 @@ export class Outbox {
   }
 
   #keep() {
-    const open = this.items.filter((item) => item.seq === null);
-    sessionStorage.setItem(KEEP, JSON.stringify(open));
+    const kept = [];
+    let left = MOST_KEPT;
+    for (const item of this.items.filter(({ seq }) => seq === null)) {
+      const text = JSON.stringify(item);
+      left -= text.length;
+      if (left < 0) break;
+      kept.push(text);
+    }
+    tab.setItem(KEEP, `[${kept.join()}]`);
   }
 }

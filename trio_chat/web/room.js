@@ -7,6 +7,9 @@ import { eventOf, keyOf } from "./chat-client.js";
 
 const SHOWN = new Set(["message", "private", "topic", "moderation", "deleted"]);
 const EARLY = 200; // entries that are kept while the first page is on its way
+const EARLY_CHARS = 4_000_000; // of their contents
+const MOST = 20_000; // messages that are held: more than a log holds, if its operator didn't say otherwise
+const MOST_CHARS = 16_000_000; // of all their contents
 const TYPING_MS = 6000; // after which somebody who said nothing more is taken to have stopped
 
 export class Room {
@@ -27,6 +30,7 @@ export class Room {
   mayModerate = null; // null: not asked yet
   draft = "";
   #early = []; // entries that came before the first page did
+  #chars = 0; // of what is held, about: an edit is not counted
   #typing = new Map(); // name → until when (ms)
 
   constructor(name, { epoch = null, last = 0, read } = {}) {
@@ -51,6 +55,7 @@ export class Room {
   reset(epoch, last) {
     Object.assign(this, { items: [], from: null, to: 0, complete: false, loading: null, epoch, last });
     this.#early = [];
+    this.#chars = 0;
     if (this.read > last) this.read = 0;
   }
 
@@ -62,10 +67,19 @@ export class Room {
     this.epoch = entry.epoch ?? this.epoch;
     this.last = Math.max(this.last, entry.seq);
     this.#effect(entry);
-    if (this.from === null) this.#early = [...this.#early.slice(-EARLY), entry];
+    if (this.from === null) this.#early = newest([...this.#early, entry], EARLY, EARLY_CHARS);
     if (this.from === null || entry.seq <= this.to) return null;
     this.to = entry.seq;
-    return this.#add(entry, this.items.length);
+    const item = this.#add(entry, this.items.length);
+    if (this.items.length > MOST || this.#chars > MOST_CHARS) this.#release();
+    return item;
+  }
+
+  /** Let go of the older half: a flood fills nobody's memory. By scrolling up it comes again. */
+  #release() {
+    this.items = newest(this.items, MOST / 2, MOST_CHARS / 2);
+    this.#chars = this.items.reduce((sum, { content }) => sum + content.length, 0);
+    Object.assign(this, { from: this.items[0].seq, complete: false });
   }
 
   /** A page of history that ends where the stretch begins, or is the newest one. */
@@ -95,6 +109,7 @@ export class Room {
     }
     item.version = 0; // moves with each change: what is drawn of it is stale then
     this.items.splice(index, 0, item);
+    this.#chars += content.length;
     return item;
   }
 
@@ -166,6 +181,17 @@ export class Room {
 
 /** Whether somebody said it: not a note of the server's, and not deleted. */
 export const isSaid = (item) => item.type === "message" || item.type === "private";
+
+/** The last ones, at most so many, and with at most so many characters in all. */
+function newest(items, most, chars) {
+  let from = items.length;
+  let left = chars;
+  while (from > 0 && items.length - from < most && left >= 0) {
+    from -= 1;
+    left -= items[from].content?.length ?? 0;
+  }
+  return items.slice(left < 0 ? from + 1 : from);
+}
 
 function react(reactions, { emoji, sender, remove }) {
   const one = reactions.get(emoji) ?? { count: 0, users: [] };

@@ -6,6 +6,8 @@ import { later } from "./later.js";
 import { BY_NAME, counted } from "./text.js";
 
 const MOST = 99; // of a count that is still written out
+const OFFERED = 50; // rooms at once
+const LISTED = 2000; // rooms among which is looked
 
 export class Sidebar {
   #chat;
@@ -19,7 +21,6 @@ export class Sidebar {
     byId("add-room").addEventListener("click", () => this.#browse());
     byId("add-private").addEventListener("click", () => this.#write());
     byId("rooms").addEventListener("keydown", (event) => this.#key(event));
-    chat.on("invited", (name, text) => this.#invited(name, text));
   }
 
   #draw() {
@@ -82,14 +83,20 @@ export class Sidebar {
       el("footer", {}, el("button", { type: "submit", class: "primary" }, "Go to this room")), list);
     const dialog = openDialog("Rooms", form);
     input.focus();
-    const { rooms } = await this.#chat.client.rooms({ limit: 200 }).catch(() => ({ rooms: [] }));
+    const rooms = [];
     const show = () => {
       const wanted = input.value.trim().toLowerCase();
       const found = rooms.filter(({ room }) => room.toLowerCase().includes(wanted));
-      list.replaceChildren(...found.slice(0, 50).map((room) => offer(room, () => enter(room.room))));
+      list.replaceChildren(...found.slice(0, OFFERED).map((room) => offer(room, () => enter(room.room))));
+      if (found.length > OFFERED) list.append(el("li", { class: "hint" }, "There are more: write a part of the name."));
     };
     input.addEventListener("input", show);
-    show();
+    let page = {};
+    do {
+      page = await this.#chat.client.rooms({ limit: 200, cursor: page.cursor }).catch(() => ({ rooms: [] }));
+      rooms.push(...page.rooms);
+      show();
+    } while (page.cursor && dialog.open && rooms.length < LISTED);
   }
 
   #write() {
@@ -102,10 +109,6 @@ export class Sidebar {
         this.#chat.open(`@${to.trim()}`);
       },
     });
-  }
-
-  #invited(name, text) {
-    ask("An invitation", { text, confirm: "Go there", act: () => this.#chat.join(name) });
   }
 }
 

@@ -7,7 +7,8 @@ import { el } from "./dom.js";
 
 const FENCE = /^```[^\n`]*\n([\s\S]*?)(?:\n```[ \t]*(?:\n|$)|$(?![\s\S]))/m;
 const INLINE = /`([^`\n]+)`|\bhttps?:\/\/[^\s<>"'`]+/giu;
-const TRAILING = /[.,:;!?…'"*_]+$/u;
+const STOPS = new Set(`.,:;!?…'"*_`); // of a sentence, not of an address
+const BRACKETS = { ")": "(", "]": "[", "}": "{" };
 
 /** A content as nodes. */
 export function render(content) {
@@ -42,15 +43,15 @@ function inline(text) {
 
 /** An address without the stop of the sentence, and without a bracket that was opened before it. */
 function trimmed(address) {
-  let text = address.replace(TRAILING, "");
-  while (/[)\]}]$/.test(text) && !balanced(text)) text = text.slice(0, -1).replace(TRAILING, "");
-  return text;
-}
-
-function balanced(text) {
-  const count = (char) => text.split(char).length;
-  const close = text.at(-1);
-  return count({ ")": "(", "]": "[", "}": "{" }[close]) >= count(close);
+  const counts = new Map();
+  for (const char of address) counts.set(char, (counts.get(char) ?? 0) + 1);
+  const opened = (close) => (counts.get(BRACKETS[close]) ?? 0) >= counts.get(close);
+  let end = address.length;
+  for (let last = address[end - 1]; STOPS.has(last) || (last in BRACKETS && !opened(last)); last = address[end - 1]) {
+    counts.set(last, counts.get(last) - 1);
+    end -= 1;
+  }
+  return address.slice(0, end);
 }
 
 /** A link to a page of the web, and to nothing else; null where the text is no address. */

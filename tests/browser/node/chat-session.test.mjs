@@ -226,3 +226,32 @@ test("an account logs in, registers once, and logs in again when its session is 
   assert.equal(session.closed(4501, "", 1, 0).at(-1).type, "disconnected");
   assert.equal(JSON.parse(session.opened()).type, "login");
 });
+
+test("a frame that makes no sense is left out, whatever is wrong with it", () => {
+  const wrong = [null, true, -1.5, "x", [], [null], {}, { toString: 1 }];
+  const kinds = ["welcome", "lagged", "draining", "room_closed", "room_created", "joined", "topic", "moderation"];
+  const frames = [
+    ...kinds.map((event) => ({ type: "system", event })),
+    ...["message", "private", "typing", "user_list", "error", "ack", "read"].map((type) => ({ type })),
+  ];
+  const given = { ...welcome(), ...message(6), from: "bob", to: "ann", of: 1, by: "bob", action: "kick", users: ["bob"], first: 1, last: 4, retry_after: 1, jitter: 1 };
+  for (const frame of frames) {
+    for (const field of Object.keys(given)) {
+      for (const value of wrong) {
+        const session = new ChatSession({ username: "ann" });
+        session.opened();
+        feed(session, { ...welcome(), [field]: value });
+        if (session.state !== "welcomed") feed(session, welcome());
+        feed(session, { ...given, ...frame, [field]: value });
+        session.closed(1006, "", 1, 0.5);
+        assert.ok(Number.isFinite(session.delay), `${JSON.stringify(frame)} ${field}: ${JSON.stringify(value)}`);
+      }
+    }
+  }
+});
+
+test("a room has whatever name it has", () => {
+  const session = connected({ username: "ann" }, { rooms: [GENERAL, { room: "__proto__", epoch: "e2", last: 3 }] });
+  const { rooms } = JSON.parse(JSON.stringify(resume(session).resume));
+  assert.deepEqual(Object.keys(rooms), ["general", "__proto__"]);
+});

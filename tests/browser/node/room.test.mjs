@@ -90,3 +90,20 @@ test("who typed and said nothing more has stopped", () => {
   assert.deepEqual(room.typists(5000), ["bob", "ann"]);
   assert.deepEqual(room.typists(7000), ["ann"]);
 });
+
+test("of a flood the newest is held, and what was before it can be asked for again", () => {
+  const room = roomWith(message(1));
+  for (let seq = 2; seq <= 30_000; seq++) room.append(message(seq));
+  assert.ok(room.items.length <= 20_000);
+  assert.deepEqual([room.to, room.items.at(-1).seq, room.complete], [30_000, 30_000, false]);
+  assert.equal(room.from, room.items[0].seq);
+  room.prepend(page([message(room.from - 1)], { last: 30_000, more: true }));
+  assert.equal(room.items[0].seq, room.from);
+});
+
+test("of long messages fewer are held", () => {
+  const room = roomWith(message(1));
+  for (let seq = 2; seq <= 100; seq++) room.append(message(seq, { content: "x".repeat(1_000_000) }));
+  assert.ok(room.items.length <= 17);
+  assert.equal(room.items.at(-1).seq, 100);
+});
