@@ -35,7 +35,7 @@ from trio_chat.client import (
 from trio_chat.terminal import room as rooms
 from trio_chat.terminal.drawing import EMPTY, draw, local, members, room_label, typing_line
 from trio_chat.terminal.model import Join, ListRooms, Load, LookAround, Model, Ring
-from trio_chat.terminal.room import Room, Unsent
+from trio_chat.terminal.room import Room, Unsent, kept
 
 DAY = "2026-01-31T12:00:00.000Z"
 NEXT_DAY = "2026-02-01T09:30:00.000Z"
@@ -340,3 +340,55 @@ def test_no_markup_and_no_controls() -> None:
     (line,) = [line.text for line in draw(model.current, model) if "red" in line.text.plain]
     assert isinstance(line, Text)
     assert line.plain == "    1 [red]\\x1b[31m"
+
+
+def test_a_stranger_who_types_is_no_conversation() -> None:
+    model = come_in()
+    model.hear(Typing(room="@mallory", sender="mallory", typing=True), 1.0)
+    assert [room.name for room in model.listed()] == ["general"]
+
+
+def test_an_invitation_is_told_once_and_many_leave_room_for_what_was_asked_for() -> None:
+    model = come_in()
+    model.notes.append("what was asked for")
+    for number in [0, 0, *range(20)]:
+        content = f"mallory invites you to lair {number}"
+        model.hear(System(event="invited", content=content, room=f"lair {number}"), 1.0)
+    assert model.notes == [
+        "what was asked for",
+        *(f"mallory invites you to lair {number}. /join lair {number} goes there." for number in range(15, 20)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "shown"),
+    [
+        ("x" * 4000, "x" * 4000),
+        ("x" * 1_000_000, "x" * 4000 + " … (996,000 more characters)"),
+        ("\n".join("x" * 101), "\n".join("x" * 100) + " … (2 more characters)"),
+    ],
+)
+def test_of_a_very_long_content_the_beginning_is_shown(content: str, shown: str) -> None:
+    model = come_in(said(1, content), said(2, "short"))
+    assert kept(content) == shown
+    model.hear(entry(Edited, 3, of=2, content=content), 0.0)
+    assert [row.content for row in model.current.listed()] == [shown, shown]
+
+
+def test_of_many_long_messages_fewer_are_held() -> None:
+    model = come_in(*(said(seq, "\n".join("x" * 100)) for seq in range(1, 101)))
+    assert [row.seq for row in model.current.listed()] == list(range(82, 101))  # about 100 lines each
+    assert model.current.more
+
+
+@pytest.mark.parametrize(
+    ("content", "shown"),
+    [
+        ("\N{MAN}\u200d\N{WOMAN}\u200d\N{GIRL}", "\N{MAN}\N{WOMAN}\N{GIRL}"),
+        ("می\u200cخواهم", "میخواهم"),
+        ("bonjour\xa0! 日本\u3000語", "bonjour\xa0! 日本\u3000語"),
+        ("\u202egnp.exe \x1b[2J \u2028 \u2066", r"\u202egnp.exe \x1b[2J \u2028 \u2066"),
+    ],
+)
+def test_other_scripts_are_readable_and_what_a_terminal_obeys_is_escaped(content: str, shown: str) -> None:
+    assert lines(come_in(said(1, content)))[-1] == f"    1 {shown}"

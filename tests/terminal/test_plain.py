@@ -84,6 +84,14 @@ def test_the_past_is_printed_where_nothing_is_to_be_said(server: Server, connect
     assert look.end() == (0, f"ear {room}: one\near {room}: two\n", "")
 
 
+def test_other_scripts_are_printed_as_they_are(server: Server, connect: Connect, room: str) -> None:
+    with hears(server, room) as ann:
+        ann.ask("message", room=room, content="می\u200cخواهم \N{MAN}\u200d\N{GIRL} bonjour\xa0! \u202e\x1b[2J")
+    look = connect("--name", f"w {room}", "--room", room, "--plain", "--last", "1", stdin=subprocess.DEVNULL)
+    printed = "می\u200cخواهم \N{MAN}\u200d\N{GIRL} bonjour\xa0! \\u202e\\x1b[2J"
+    assert look.end() == (0, f"ear {room}: {printed}\n", "")
+
+
 def test_follow_prints_on_and_ctrl_c_ends_it(server: Server, connect: Connect, room: str) -> None:
     words = ("--name", f"w {room}", "--room", room, "--plain", "--follow")
     tail = connect(*words, stdin=subprocess.DEVNULL, stopped=True)

@@ -24,6 +24,7 @@ from trio_chat.terminal.login import Login
 from trio_chat.terminal.model import Model
 from trio_chat.terminal.orders import Order, parse
 from trio_chat.terminal.talk import Talk
+from trio_chat.terminal.words import on_screen
 
 DRAW_SECONDS = 0.05  # changes that come within it are drawn at once
 TICK_SECONDS = 1.0
@@ -221,8 +222,8 @@ class ChatApp(App[str]):
         self.talk.show(draw(room, model), older=self._older, jump=self._jump)
         self._older = self._jump = False
         self._draw_rooms()
-        name = printable(room.name if room.private else f"#{room.name}")
-        self.topic.update(f"{name}  {printable(room.topic)}")
+        name = on_screen(room.name if room.private else f"#{room.name}")
+        self.topic.update(f"{name}  {on_screen(room.topic)}")
         self.typing.update(typing_line(room))
         self.members.update(members(room, model.user))
         status = printable(model.status(time.monotonic()))

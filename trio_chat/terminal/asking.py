@@ -14,7 +14,7 @@ from trio_chat.client.client import make_key
 from trio_chat.terminal.link import Command, Link
 from trio_chat.terminal.model import Join, ListRooms, Load, LookAround, Model, Ring, Wish
 from trio_chat.terminal.orders import MODERATION, Order, Say, help_lines
-from trio_chat.terminal.room import Room, Unsent
+from trio_chat.terminal.room import Room, Unsent, kept
 
 PAGE = 50  # entries of history at once
 LISTED = 200  # rooms, and people of a room: the most that the protocol gives at once
@@ -189,7 +189,7 @@ class Asking:
             return
         entries = [hit.entry for hit in found.hits if isinstance(hit.entry, Message)]
         self._model.notes += [
-            f"{entry.room} #{entry.seq} {entry.sender}: {entry.content}" for entry in reversed(entries)
+            f"{entry.room} #{entry.seq} {entry.sender}: {kept(entry.content)}" for entry in reversed(entries)
         ] or [f"Nothing was found for {query}"]
         self._model.notes += ["There is more that is older."] if found.cursor else []
 

@@ -10,9 +10,9 @@ from datetime import datetime
 import attrs
 from rich.text import Text
 
-from trio_chat.cli_log import printable
 from trio_chat.terminal.model import Model
 from trio_chat.terminal.room import Room, Row, Unsent
+from trio_chat.terminal.words import on_screen
 
 COLOURS = (
     "cyan",
@@ -57,7 +57,7 @@ def draw(room: Room, model: Model, *, clock: Clock = local) -> list[Line]:
             lines.append(Line(Text(f"── {today} ──", "dim")))
             day, sender = today, ""
         if row.note:
-            lines.append(_numbered(row, Text(printable(f"{row.sender} {row.content}"), "italic dim")))
+            lines.append(_numbered(row, Text(on_screen(f"{row.sender} {row.content}"), "italic dim")))
             sender = ""
             continue
         if row.sender != sender:
@@ -68,17 +68,17 @@ def draw(room: Room, model: Model, *, clock: Clock = local) -> list[Line]:
         lines += _unsent(model, one)
     if not lines:
         lines.append(Line(Text(EMPTY if room.loaded else "…", "dim")))
-    return lines + [_note(printable(note)) for note in model.notes]
+    return lines + [_note(on_screen(note)) for note in model.notes]
 
 
 def named(name: str) -> Text:
     """A name, always in the same colour."""
-    return Text(printable(name), f"bold {COLOURS[zlib.crc32(name.encode()) % len(COLOURS)]}")
+    return Text(on_screen(name), f"bold {COLOURS[zlib.crc32(name.encode()) % len(COLOURS)]}")
 
 
 def room_label(room: Room, *, current: bool) -> Text:
     """A room in the list, with how much is unread."""
-    name = printable(room.name if room.private else f"#{room.name}")
+    name = on_screen(room.name if room.private else f"#{room.name}")
     label = Text(f"{'▸' if current else ' '} {name}", "bold" if room.unread or current else "")
     label.truncate(SIDE, overflow="ellipsis")
     if room.unread:
@@ -91,14 +91,14 @@ def room_label(room: Room, *, current: bool) -> Text:
 def members(room: Room, user: str) -> Text:
     """Who is there, and who spoke and is away."""
     if room.private:
-        return Text(f"private,\nwith {printable(room.name[1:])}", "dim")
+        return Text(f"private,\nwith {on_screen(room.name[1:])}", "dim")
     here = sorted(room.present, key=str.casefold)
     spoke = {row.sender for row in room.rows.values() if not row.note} - {*here, user}
     lines = [Text(f"{max(room.total, len(here))} here", "dim")]
     lines += [Text.assemble(("● ", "green"), named(name)) for name in here]
     if room.total > len(here):
         lines.append(Text(f"and {room.total - len(here)} more", "dim"))
-    lines += [Text.assemble(("○ ", "dim"), (printable(name), "dim")) for name in sorted(spoke, key=str.casefold)]
+    lines += [Text.assemble(("○ ", "dim"), (on_screen(name), "dim")) for name in sorted(spoke, key=str.casefold)]
     for line in lines:
         line.truncate(SIDE, overflow="ellipsis")
     return Text("\n").join(lines)
@@ -106,7 +106,7 @@ def members(room: Room, user: str) -> Text:
 
 def typing_line(room: Room) -> str:
     """Who types."""
-    names = [printable(name) for name in room.typing]
+    names = [on_screen(name) for name in room.typing]
     if not names:
         return ""
     if len(names) > 3:
@@ -125,7 +125,7 @@ def _row(room: Room, row: Row) -> Iterator[Line]:
     for line in rest:
         yield _below(_shown(line))
     marks = ["edited"] if row.edited else []
-    marks += [f"{printable(emoji)} {count}" for emoji, count in row.counts.items()]
+    marks += [f"{on_screen(emoji)} {count}" for emoji, count in row.counts.items()]
     if marks:
         yield _below("  ".join(marks), "dim")
 
@@ -134,7 +134,7 @@ def _unsent(model: Model, one: Unsent) -> Iterator[Line]:
     for line in one.content.split("\n"):
         yield _below(_shown(line), "dim")
     if one.trouble is not None:
-        yield _below(f"not sent: {printable(one.trouble)} (/retry, /drop)", "bold red")
+        yield _below(f"not sent: {on_screen(one.trouble)} (/retry, /drop)", "bold red")
     elif model.online:
         yield _below("sending …", "dim italic")
     else:
@@ -145,8 +145,8 @@ def _quote(room: Room, seq: int) -> str:
     row = room.rows.get(seq)
     if row is None or row.content is None:
         return f"#{seq}"
-    words = printable(" ".join(row.content.split()))
-    return f"#{seq} {printable(row.sender)}: {words if len(words) <= QUOTED else f'{words[:QUOTED]}…'}"
+    words = on_screen(" ".join(row.content.split()))
+    return f"#{seq} {on_screen(row.sender)}: {words if len(words) <= QUOTED else f'{words[:QUOTED]}…'}"
 
 
 def _numbered(row: Row, text: Text) -> Line:
@@ -163,4 +163,4 @@ def _note(words: str) -> Line:
 
 
 def _shown(line: str) -> str:
-    return printable(line.replace("\t", "    "))
+    return on_screen(line.replace("\t", "    "))

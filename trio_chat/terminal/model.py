@@ -29,6 +29,8 @@ from trio_chat.client import (
 from trio_chat.client.positions import key_of
 from trio_chat.terminal.room import Room
 
+MAX_TOLD = 5  # notes of what others do
+
 
 @attrs.frozen
 class Join:
@@ -76,6 +78,7 @@ class Model:
         self.rooms: dict[str, Room] = {}  # by key; general, then the others as they came
         self.current = self.room(room)
         self._first = True
+        self._told: list[str] = []
 
     def room(self, name: str) -> Room:
         """The room, which is made where it is new to us."""
@@ -137,8 +140,8 @@ class Model:
                 return self._sent_out(event.room, f"{event.sender} sent you out of {event.room}: {event.action}")
             case Entry():
                 return self._entry(event)
-            case Typing():
-                self.room(event.room).types(event.sender, event.typing, now)
+            case Typing() if (known := self.known(event.room)) is not None:  # a stranger who types is no conversation
+                known.types(event.sender, event.typing, now)
             case UserList():
                 room = self.room(event.room)
                 room.present, room.total = dict.fromkeys(event.users), event.total
@@ -194,8 +197,15 @@ class Model:
 
     def _sent_out(self, room: str, why: str) -> list[Wish]:
         wishes = self.drop(room)
-        self.notes.append(why)
+        self._tell(why)
         return wishes
+
+    def _tell(self, words: str) -> None:
+        """Note what others do: once, and few of it, so that it does not push what is said from the screen."""
+        self._told = [*(one for one in self._told if one != words), words]
+        gone = {words, *self._told[:-MAX_TOLD]}
+        self._told = self._told[-MAX_TOLD:]
+        self.notes = [*(note for note in self.notes if note not in gone), words]
 
     def _entry(self, entry: Entry) -> list[Wish]:
         room = self.room(entry.room)
@@ -228,8 +238,10 @@ class Model:
                 self.room(event.room)
             case "room_closed" if event.room:
                 return self._sent_out(event.room, event.content)
+            case "invited" if event.room:
+                self._tell(f"{event.content}. /join {event.room} goes there.")
             case "announcement" | "draining":
-                self.notes.append(event.content)
+                self._tell(event.content)
         return []
 
 

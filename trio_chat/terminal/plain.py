@@ -28,6 +28,7 @@ from trio_chat.client import ChatClient, ConnectionEnded, Lagged, Message, Outco
 from trio_chat.client.following import Following
 from trio_chat.terminal.lines import Line, LineError, read_lines
 from trio_chat.terminal.login import Login
+from trio_chat.terminal.words import harmless
 
 CHUNK = 65_536  # bytes
 FAILED, TERMINATED = 1, 128 + signal.SIGTERM  # exit codes
@@ -166,7 +167,7 @@ class Talk:
 
     def _line(self, event: Message) -> str:
         if not self._plain.json:
-            return printable(f"{event.sender}: {event.content}")
+            return harmless(f"{event.sender}: {event.content}")
         fields = attrs.asdict(event)
         return json.dumps({name: value for name, value in fields.items() if value not in (None, {})})
 

@@ -19,6 +19,9 @@ from trio_chat.client import (
 
 TYPING_SECONDS = 6.0  # after which somebody who said no more has stopped
 MAX_ROWS = 500  # of a room; older ones are let go of, and can be read again
+MAX_HEIGHT = 2000  # lines of all rows, about
+MAX_CHARS, MAX_LINES = 4000, 100  # of one content that are kept: a screen that shows more of it is slow
+WIDTH = 80  # of a line, about
 
 
 @attrs.define
@@ -34,6 +37,11 @@ class Row:
     note: bool = False
     reactions: dict[str, list[str]] = attrs.field(factory=dict)  # emoji → who, as far as we know
     counts: dict[str, int] = attrs.field(factory=dict)
+
+    @property
+    def height(self) -> int:
+        """Lines that it takes, about."""
+        return 1 if self.content is None else 1 + self.content.count("\n") + len(self.content) // WIDTH
 
 
 @attrs.define
@@ -120,13 +128,17 @@ class Room:
             if row is not None or entry.seq == entry.of:
                 self.rows[entry.of] = Row(entry.of, row.sender if row else entry.sender, entry.timestamp, None)
         elif row is not None and isinstance(entry, Edited):
-            row.content, row.edited = entry.content, True
+            row.content, row.edited = None if entry.content is None else kept(entry.content), True
         elif row is not None and isinstance(entry, Reacted):
             react(row, entry)
         if isinstance(entry, TopicSet):
             self.topic = entry.topic
-        while len(self.rows) > MAX_ROWS:
-            del self.rows[min(self.rows)]
+        self._let_go()
+
+    def _let_go(self) -> None:
+        height = sum(row.height for row in self.rows.values())
+        while len(self.rows) > MAX_ROWS or height > MAX_HEIGHT:
+            height -= self.rows.pop(min(self.rows)).height
             self.more = True
 
     def acked(self, key: str, seq: int) -> None:
@@ -155,6 +167,13 @@ class Room:
         return len(self.typing) != before
 
 
+def kept(content: str) -> str:
+    """What is shown of a content: the beginning, and how much more there is."""
+    beginning = "\n".join(content[:MAX_CHARS].split("\n")[:MAX_LINES])
+    left = len(content) - len(beginning)
+    return f"{beginning} … ({left:,} more characters)" if left else content
+
+
 def row_of(entry: Message | TopicSet | Moderated) -> Row:
     """An entry as a row."""
     if isinstance(entry, TopicSet):
@@ -166,7 +185,7 @@ def row_of(entry: Message | TopicSet | Moderated) -> Row:
         entry.seq,
         entry.sender,
         entry.timestamp,
-        entry.content,
+        kept(entry.content),
         reply_to=entry.reply_to,
         edited=entry.edited is not None,
         reactions={emoji: list(found.users) for emoji, found in entry.reactions.items()},
