@@ -11,9 +11,10 @@ from playwright.sync_api import Browser, expect
 from tests.auth.keyring import key_file, token
 from tests.e2e.process import Server
 from trio_chat.auth.tokens import LEEWAY
+from trio_chat.client import ChatClient
 
 from .conftest import page_of
-from .crowd import post
+from .crowd import post, run_client
 from .people import Sit, seats
 
 
@@ -305,6 +306,26 @@ def test_a_room_that_tells_who_has_read(sit: Sit) -> None:
     alice.say("read this")
     bob.sees("read this")
     expect(alice.page.locator("#typing")).to_have_text("Seen by bob")
+
+
+def test_one_of_hundreds_of_rooms_is_found(browser: Browser, start: Callable[..., Server]) -> None:
+    server = start("--rooms-per-user", "256", "--rooms-created-per-hour", "256")
+
+    async def make(client: ChatClient) -> None:
+        for number in range(250):
+            await client.send_message("a room of which something is said stays", f"room {number:03}")
+
+    with seats(browser, page_of(server)) as sit:
+        run_client(server, "carol", make)
+        alice = sit().join("alice")
+        alice.page.get_by_role("button", name="Find or make a room").click()
+        dialog = alice.page.get_by_role("dialog")
+        expect(dialog).to_contain_text("There are more")
+        for number in ("000", "249"):
+            dialog.get_by_label("Room").fill(f"om {number}")
+            expect(dialog.locator(".offer")).to_have_count(1)
+        dialog.locator(".offer").click()
+        alice.arrived("room 249")
 
 
 def test_a_private_room_is_come_into_by_invitation(sit: Sit) -> None:

@@ -11,9 +11,10 @@ from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-unt
 from playwright.sync_api import Browser, expect
 
 from tests.e2e.process import Server
+from trio_chat.client import ChatClient
 
 from .conftest import FAST, QUICK, page_of
-from .crowd import post, present
+from .crowd import post, present, run_client
 from .line import line_to
 from .people import Person, seats
 
@@ -165,6 +166,20 @@ def test_trouble_searches_and_judgements(browser: Browser, furnished: Server, sc
         expect(owner.page.locator("#connection")).to_be_visible()
         owner.say("Written while the network was away")
         look(owner, shots, f"lost-{scheme}")
+
+
+def test_an_invitation(browser: Browser, furnished: Server, scheme: Scheme, shots: Path) -> None:
+    async def invite(client: ChatClient) -> None:
+        for room in (f"lair {scheme}", f"{LONG_ROOM[:20]}-lair-{scheme}"):
+            await client.join(room)
+            await client.set_room(room, kind="private")
+            await client.invite(room, f"guest {scheme}")
+
+    with seated(browser, furnished, scheme) as sit:
+        guest: Person = sit().join(f"guest {scheme}", ROOM)
+        run_client(furnished, f"host {scheme}", invite)
+        expect(guest.page.locator(".invitation")).to_have_count(2)
+        look(guest, shots, f"invitation-{scheme}")
 
 
 def test_five_hundred_people(browser: Browser, crowded: Server, scheme: Scheme, shots: Path) -> None:

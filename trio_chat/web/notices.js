@@ -35,7 +35,7 @@ export class Notices {
     this.#answered(key);
     const go = () => this.#chat.join(room).catch((error) => this.#chat.notice(error.message));
     const shown = el("div", { class: "notice invitation" }, el("p", { dir: "auto" }, text),
-      el("button", { type: "button", onclick: go }, "Go there"), iconButton("close", "Not now", () => this.#answered(key)));
+      el("button", { type: "button", class: "primary", onclick: go }, "Go there"), iconButton("close", "Not now", () => this.#answered(key)));
     this.#invitations.set(key, shown);
     byId("notices").append(shown);
     if (this.#invitations.size > MOST) this.#answered(this.#invitations.keys().next().value);
