@@ -18,10 +18,12 @@ MAX_LINES = 400
 LAYERS = [
     {"config"},
     {"core"},
-    {"log", "cluster", "client", "fuzz", "auth"},
+    {"schema"},
+    {"log", "cluster", "client", "auth"},
+    {"fuzz"},
     {"server"},
     {"sim", "bench"},
-    {"settings", "logs", "schema", "cli_log", "cli_token"},
+    {"settings", "logs", "cli_log", "cli_token"},
     {"cli_admin", "terminal"},
     {"cli", "run", "docs", "__main__", "__init__"},
 ]

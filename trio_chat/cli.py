@@ -1,6 +1,6 @@
 """The command line: `trio-chat` or `python -m trio_chat`, which serves unless told otherwise.
 
-Exit codes: 0 success; 1 output that cannot be written, or a finding of `log`; 2 a wrong option or value, with one line
+Exit codes: 0 success; 1 output that cannot be written, or a finding of `log` or `fuzz`; 2 a wrong option or value, with one
 on stderr that names it; 130 stopped by Ctrl-C, or by a second signal before the drain was over.
 """
 
@@ -23,6 +23,8 @@ from trio_chat.cli_admin import build_admin
 from trio_chat.cli_log import build_log
 from trio_chat.cli_token import token
 from trio_chat.config import OPTIONS, Config, ConfigError
+from trio_chat.fuzz.tool import HELP as FUZZ_HELP
+from trio_chat.fuzz.tool import fuzz
 from trio_chat.log import LogError
 from trio_chat.schema import json_schema
 from trio_chat.settings import Settings, flag, is_list, load, toml
@@ -67,6 +69,7 @@ def build() -> App:
     app.command(build_admin())
     app.command(connect, help=CONNECT_HELP)
     app.command(bench, help=BENCH_HELP)
+    app.command(fuzz, help=FUZZ_HELP)
     app.command(token)
     return app
 
@@ -155,7 +158,7 @@ def _command_line(argv: Sequence[str]) -> int:
         return code
     except UnusedCliTokensError as error:
         stray = error.unused_tokens[0] if error.unused_tokens else ""
-        commands = "serve, check-config, schema, connect, log, admin, bench, token"
+        commands = "serve, check-config, schema, connect, log, admin, bench, fuzz, token"
         return _fail(f"{stray!r}: no such command or argument. The command comes first: {commands}.")
     except CycloptsError as error:
         return _fail(repr(str(error))[1:-1])

@@ -6,7 +6,6 @@ from typing import Any
 
 from trio_chat.fuzz.crew import Crew
 from trio_chat.fuzz.ear import Ear
-from trio_chat.fuzz.entries import ENTRIES
 from trio_chat.fuzz.laws import posting
 from trio_chat.fuzz.model import Entry, Json, Person, Room
 from trio_chat.fuzz.peer import Peer
@@ -229,6 +228,3 @@ def _positions(
             position["epoch"] = "of-no-log"
             lags.add(room)
     return at, said, lags
-
-
-__all__ = ["ENTRIES", "closes", "come", "drop", "first_answer", "fresh", "here", "resume"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trio_chat.fuzz.acts import COMMAND, judged
+from trio_chat.fuzz.acts import judged
 from trio_chat.fuzz.comings import closes, first_answer
 from trio_chat.fuzz.crew import Crew
 from trio_chat.fuzz.ear import Ear
@@ -102,7 +102,6 @@ def knock(crew: Crew, step: Knock) -> None:
         sock.close()
     crew.transcript.note("a stranger", "←", f"HTTP {answer.status}")
     if answer.status not in (*step.statuses, 429, 503):
-        raise Broken(REFUSED, f"should be {' or '.join(map(str, step.statuses))}, and is {answer.status}: {step.head!r}")
-
-
-__all__ = ["COMMAND", "first_frame", "huge", "knock", "malformed", "odd", "raw"]
+        raise Broken(
+            REFUSED, f"should be {' or '.join(map(str, step.statuses))}, and is {answer.status}: {step.head!r}"
+        )

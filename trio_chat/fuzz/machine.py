@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from trio_chat.fuzz import acts, comings, hostility, questions, steps
+from trio_chat.fuzz import acts, comings, hostility, orders, questions, steps
 from trio_chat.fuzz.crew import Crew
 from trio_chat.fuzz.promises import Broken
 from trio_chat.fuzz.steps import Plan, Step
@@ -23,11 +23,11 @@ ACTS: dict[type[Step], Callable[..., None]] = {
     steps.Edit: acts.refer,
     steps.Delete: acts.refer,
     steps.React: acts.refer,
-    steps.MarkRead: acts.read,
-    steps.SetTopic: acts.topic,
-    steps.Judge: acts.judge,
-    steps.SetRoom: acts.configure,
-    steps.Invite: acts.invite,
+    steps.MarkRead: orders.read,
+    steps.SetTopic: orders.topic,
+    steps.Judge: orders.judge,
+    steps.SetRoom: orders.configure,
+    steps.Invite: orders.invite,
     steps.Block: acts.block,
     steps.Typing: acts.typing,
     steps.History: questions.history,

@@ -1,7 +1,8 @@
-"""One WebSocket connection on a plain socket: what is sent is sent byte by byte as told; what comes is kept, in order."""
+"""One WebSocket connection on a plain socket: what is sent is cut as told, and what comes is kept, in order."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import select
 import socket
@@ -20,7 +21,6 @@ from trio_chat.fuzz.wire import (
     CLOSE,
     CONTINUATION,
     NO_STATUS,
-    PING,
     PONG,
     TEXT,
     FramingError,
@@ -32,10 +32,6 @@ from trio_chat.fuzz.wire import (
 HEAD_BYTES = 65_536  # of an HTTP answer, at most
 RECEIVE = 1 << 18
 CODES = {1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013}  # that a server may send
-
-
-class Gone(Exception):
-    """The connection ended, when it should not have."""
 
 
 @attrs.frozen
@@ -108,7 +104,7 @@ def answer_to(sock: socket.socket, request: bytes, pieces: Sequence[int] = ()) -
 def cut(data: bytes, pieces: Sequence[int]) -> list[bytes]:
     """The data in pieces: each number is a place, in thousandths of it, and none of them is empty."""
     places = sorted({len(data) * place // 1000 for place in pieces if place > 0} | {0, len(data)})
-    return [data[one:other] for one, other in zip(places, places[1:], strict=False)] or [data]
+    return [data[one:other] for one, other in itertools.pairwise(places)] or [data]
 
 
 @attrs.define(eq=False)
@@ -220,7 +216,9 @@ class Peer:
         """
         if self.closed is not None and not self.ours:
             how = "without a close frame" if self.closed == ABNORMAL else f"with {self.closed}"
-            raise Broken(ANY_BYTES, f"{self.who}: the server ended the connection {how}, for no reason of this client's")
+            raise Broken(
+                ANY_BYTES, f"{self.who}: the server ended the connection {how}, for no reason of this client's"
+            )
 
 
 def pump(peers: Iterable[Peer], seconds: float) -> bool:
@@ -244,6 +242,3 @@ def pump(peers: Iterable[Peer], seconds: float) -> bool:
             peer.ended()
             peer.sock.close()
     return bool(found)
-
-
-__all__ = ["ABNORMAL", "PING", "Answer", "Gone", "Peer", "answer_to", "cut", "dial", "head", "pump"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trio_chat.fuzz.acts import WORDS, may
+from trio_chat.fuzz.acts import may
 from trio_chat.fuzz.crew import Crew
 from trio_chat.fuzz.ear import Ear
 from trio_chat.fuzz.entries import compare, shown

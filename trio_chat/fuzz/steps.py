@@ -30,7 +30,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fi
     extra: bool = False
 
 
-class Say(Step, tag="say"):
+class Say(Step, tag="say", frozen=True, kw_only=True, omit_defaults=True, tag_field="do"):
     """Post to a room `times` times without waiting; `key`: 0 for none, else one of a few; `reply`: to the nth last."""
 
     room: int = 1
@@ -40,14 +40,14 @@ class Say(Step, tag="say"):
     reply: int = 0
 
 
-class Together(Step, tag="together"):
+class Together(Step, tag="together", frozen=True, kw_only=True, omit_defaults=True, tag_field="do"):
     """All who are in a room post to it `times` times, at once."""
 
     room: int = 1
     times: int = 1
 
 
-class Tell(Step, tag="tell"):
+class Tell(Step, tag="tell", frozen=True, kw_only=True, omit_defaults=True, tag_field="do"):
     """Write to another client in private."""
 
     to: int = 1
@@ -55,20 +55,20 @@ class Tell(Step, tag="tell"):
     word: int = 0
 
 
-class Enter(Step, tag="join"):
+class Enter(Step, tag="join", frozen=True, kw_only=True, omit_defaults=True, tag_field="do"):
     """Join a room; `back` entries of it are to be replayed, where that is not None, and -1 is too far."""
 
     room: int = 1
     back: int | None = None
 
 
-class Leave(Step, tag="leave"):
+class Leave(Step, tag="leave", frozen=True, kw_only=True, omit_defaults=True, tag_field="do"):
     """Leave a room."""
 
     room: int = 1
 
 
-class Edit(Step, tag="edit"):
+class Edit(Step, tag="edit", frozen=True, kw_only=True, omit_defaults=True, tag_field="do"):
     """Edit the `nth` last message of a room."""
 
     room: int = 1
@@ -76,14 +76,14 @@ class Edit(Step, tag="edit"):
     word: int = 0
 
 
-class Delete(Step, tag="delete"):
+class Delete(Step, tag="delete", frozen=True, kw_only=True, omit_defaults=True, tag_field="do"):
     """Delete the `nth` last message of a room."""
 
     room: int = 1
     nth: int = 0
 
 
-class React(Step, tag="react"):
+class React(Step, tag="react", frozen=True, kw_only=True, omit_defaults=True, tag_field="do"):
     """React to the `nth` last message of a room."""
 
     room: int = 1
@@ -92,14 +92,14 @@ class React(Step, tag="react"):
     remove: bool = False
 
 
-class MarkRead(Step, tag="read"):
+class MarkRead(Step, tag="read", frozen=True, kw_only=True, omit_defaults=True, tag_field="do"):
     """Say that one has read a room, but for the last `nth`; -1 is beyond the last."""
 
     room: int = 1
     nth: int = 0
 
 
-class History(Step, tag="history"):
+class History(Step, tag="history", frozen=True, kw_only=True, omit_defaults=True, tag_field="do"):
     """Ask for a page: before or after the `nth` last entry, or the newest."""
 
     room: int = 1
@@ -108,20 +108,20 @@ class History(Step, tag="history"):
     limit: int = 0
 
 
-class Search(Step, tag="search"):
+class Search(Step, tag="search", frozen=True, kw_only=True, omit_defaults=True, tag_field="do"):
     """Ask for messages with a word."""
 
     word: int = 0
 
 
-class SetTopic(Step, tag="topic"):
+class SetTopic(Step, tag="topic", frozen=True, kw_only=True, omit_defaults=True, tag_field="do"):
     """Set a room's topic."""
 
     room: int = 1
     word: int = 0
 
 
-class Judge(Step, tag="judge"):
+class Judge(Step, tag="judge", frozen=True, kw_only=True, omit_defaults=True, tag_field="do"):
     """Kick, mute, ban … another client."""
 
     room: int = 1
@@ -129,7 +129,7 @@ class Judge(Step, tag="judge"):
     user: int = 1
 
 
-class SetRoom(Step, tag="room"):
+class SetRoom(Step, tag="room", frozen=True, kw_only=True, omit_defaults=True, tag_field="do"):
     """Set a room's kind, or its receipts."""
 
     room: int = 1
@@ -137,67 +137,67 @@ class SetRoom(Step, tag="room"):
     receipts: bool | None = None
 
 
-class Invite(Step, tag="invite"):
+class Invite(Step, tag="invite", frozen=True, kw_only=True, omit_defaults=True, tag_field="do"):
     """Invite another client."""
 
     room: int = 1
     user: int = 1
 
 
-class Block(Step, tag="block"):
+class Block(Step, tag="block", frozen=True, kw_only=True, omit_defaults=True, tag_field="do"):
     """Block another client, or unblock it."""
 
     user: int = 1
     undo: bool = False
 
 
-class Rooms(Step, tag="rooms"):
+class Rooms(Step, tag="rooms", frozen=True, kw_only=True, omit_defaults=True, tag_field="do"):
     """Ask for the rooms."""
 
     mine: bool = False
 
 
-class Users(Step, tag="users"):
+class Users(Step, tag="users", frozen=True, kw_only=True, omit_defaults=True, tag_field="do"):
     """Ask who is present."""
 
     room: int = 1
 
 
-class Typing(Step, tag="typing"):
+class Typing(Step, tag="typing", frozen=True, kw_only=True, omit_defaults=True, tag_field="do"):
     """Type in a room or conversation, or stop."""
 
     room: int = 1
     stop: bool = False
 
 
-class Drop(Step, tag="drop"):
+class Drop(Step, tag="drop", frozen=True, kw_only=True, omit_defaults=True, tag_field="do"):
     """Close the connection, with `words` posted to `general` just before; or cut it."""
 
     how: Ending = "away"
     words: int = 0
 
 
-class Resume(Step, tag="resume"):
+class Resume(Step, tag="resume", frozen=True, kw_only=True, omit_defaults=True, tag_field="do"):
     """Come back, live or not: from `back` entries before what one has; `given`: which positions are said."""
 
     back: int = 0
     given: Literal["all", "none", "too far", "other epoch"] = "all"
 
 
-class Fresh(Step, tag="connect"):
+class Fresh(Step, tag="connect", frozen=True, kw_only=True, omit_defaults=True, tag_field="do"):
     """Come anew, under one's own name or that of another client, perhaps with a session that nobody knows."""
 
     name: int | None = None
     forged: bool = False
 
 
-class Odd(Step, tag="odd"):
+class Odd(Step, tag="odd", frozen=True, kw_only=True, omit_defaults=True, tag_field="do"):
     """Send what a client must not at this time."""
 
     what: Literal["connect", "register", "login", "refresh", "password"] = "connect"
 
 
-class Malformed(Step, tag="malformed"):
+class Malformed(Step, tag="malformed", frozen=True, kw_only=True, omit_defaults=True, tag_field="do"):
     """Send frames that are no valid message, `times` in a row; `text` is JSON or not, `code` what it must be called."""
 
     text: str
@@ -206,18 +206,18 @@ class Malformed(Step, tag="malformed"):
     times: int = 1
 
 
-class Huge(Step, tag="huge"):
+class Huge(Step, tag="huge", frozen=True, kw_only=True, omit_defaults=True, tag_field="do"):
     """Post more than may be: one code point over `content_chars`."""
 
 
-class Bytes(Step, tag="bytes"):
+class Bytes(Step, tag="bytes", frozen=True, kw_only=True, omit_defaults=True, tag_field="do"):
     """Send bytes (hexadecimal) that are not what a WebSocket client may send; the code must be one of `closes`."""
 
     data: str
     closes: tuple[int, ...] = ()
 
 
-class FirstFrame(Step, tag="first"):
+class FirstFrame(Step, tag="first", frozen=True, kw_only=True, omit_defaults=True, tag_field="do"):
     """Open a connection and say something else than a good `connect`; the error and close that must come."""
 
     text: str
@@ -225,14 +225,14 @@ class FirstFrame(Step, tag="first"):
     close: int = 4501
 
 
-class Knock(Step, tag="knock"):
+class Knock(Step, tag="knock", frozen=True, kw_only=True, omit_defaults=True, tag_field="do"):
     """Ask over HTTP for what is refused; the status must be one of `statuses`."""
 
     head: str
     statuses: tuple[int, ...]
 
 
-class Wait(Step, tag="wait"):
+class Wait(Step, tag="wait", frozen=True, kw_only=True, omit_defaults=True, tag_field="do"):
     """Wait until all comings and goings were told."""
 
 

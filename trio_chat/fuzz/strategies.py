@@ -152,16 +152,23 @@ def _beyond(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
     return st.sampled_from(found)
 
 
+_TYPELESS: list[dict[str, Any]] = [{}, {"type": 1}, {"type": None}, {"type": ["ping"]}, {"content": "tea"}]
+
+
 @st.composite
 def malformed(draw: st.DrawFn) -> s.Malformed:
     """A text that is no valid message, with the code that it must be answered with."""
     times = draw(st.sampled_from([1, 1, 1, 1, 2, 19, 20]))
     match draw(st.integers(0, 6)):
         case 0:
-            text = draw(st.sampled_from(["", "{", "nonsense", '{"type": "ping"', "{'type': 'ping'}", "[1,", "\x00", "NaN"]))
+            text = draw(
+                st.sampled_from(["", "{", "nonsense", '{"type": "ping"', "{'type': 'ping'}", "[1,", "\x00", "NaN"])
+            )
             return s.Malformed(text=text, code="bad_json", times=times)
         case 1:
-            text = draw(st.sampled_from(["[]", "1", "null", '"ping"', "true", '[{"type": "ping"}]', "[" * 40 + "]" * 40]))
+            text = draw(
+                st.sampled_from(["[]", "1", "null", '"ping"', "true", '[{"type": "ping"}]', "[" * 40 + "]" * 40])
+            )
             return s.Malformed(text=text, code="bad_message", times=times)
         case 2:
             wrong = draw(st.sampled_from([[], {}, "", "a" * 65, -1, 2**53, 1.5, True]))
@@ -169,9 +176,11 @@ def malformed(draw: st.DrawFn) -> s.Malformed:
             return s.Malformed(text=text, code="bad_message", times=times)
         case 3:
             kind = draw(st.sampled_from(["", "Ping", "pong", "welcome", "ack", "messages", "a" * 1000]))
-            return s.Malformed(text=json.dumps({"type": kind, "id": HOLE}), code="unknown_type", answered=True, times=times)
+            return s.Malformed(
+                text=json.dumps({"type": kind, "id": HOLE}), code="unknown_type", answered=True, times=times
+            )
         case 4:
-            frame = draw(st.sampled_from([{}, {"type": 1}, {"type": None}, {"type": ["ping"]}, {"content": "tea"}]))
+            frame = draw(st.sampled_from(_TYPELESS))
             text = json.dumps({**frame, "id": HOLE})
             return s.Malformed(text=text, code="bad_message", answered=True, times=times)
         case _:
@@ -185,7 +194,9 @@ def malformed(draw: st.DrawFn) -> s.Malformed:
 def chunkings() -> st.SearchStrategy[s.Chunks]:
     """Where a frame is cut: mostly nowhere; else into pieces of the stream, into fragments, or both."""
     place = st.integers(1, 999)
-    cut = st.lists(place | place.map(lambda number: -number), min_size=1, max_size=5).map(lambda found: tuple(sorted(found)))
+    cut = st.lists(place | place.map(lambda number: -number), min_size=1, max_size=5).map(
+        lambda found: tuple(sorted(found))
+    )
     return st.just(()) | st.just(()) | st.just(()) | cut | st.just(tuple(range(50, 1000, 50)))
 
 
@@ -317,7 +328,9 @@ def steps(profile: Profile) -> st.SearchStrategy[s.AnyStep]:
         _build(s.Rooms, mine=st.sampled_from([True, True, False])),
         _build(s.Users, room=room),
         _build(s.Typing, room=room, stop=st.booleans()),
-        _build(s.Drop, how=st.sampled_from(["away", "away", "done", "no code", "cut"]), words=st.sampled_from([0, 0, 2])),
+        _build(
+            s.Drop, how=st.sampled_from(["away", "away", "done", "no code", "cut"]), words=st.sampled_from([0, 0, 2])
+        ),
         _build(
             s.Resume,
             back=st.sampled_from([0, 0, 1, 3]),
