@@ -65,6 +65,11 @@ class Crew:
         """The connection of a person."""
         return next((ear for ear in self.ears.values() if ear.person is person), None)
 
+    def owner(self, room: int) -> Ear | None:
+        """The connection of a room's owner, if there is one."""
+        found = self.world.find(self.place(room))
+        return None if found is None or found.owner is None else self.ear_of(found.owner)
+
     def listening(self, room: Room) -> list[Ear]:
         """The connections that hear of a room."""
         return [ear for ear in self.ears.values() if room in ear.hearing]
@@ -119,12 +124,14 @@ class Crew:
         def found() -> dict[str | int, Json]:
             return {frame["id"]: frame for frame in ear.peer.frames if "id" in frame}
 
-        if not self.wait(lambda: ear.peer.closed is not None or set(ids) <= set(found())):
-            ear.take()  # what is wrong with what came is more telling than what did not
+        self.wait(lambda: ear.peer.closed is not None or set(ids) <= set(found()))
         answers = found()
+        strange = [one for one in answers if one not in ear.asked]
+        if strange:
+            raise Broken(ANSWER, f"{ear.who}: the id {strange[0]!r} was answered, and never asked")
         missing = [one for one in ids if one not in answers]
         if missing:
-            ear.take()
+            ear.take()  # what is wrong with what came is more telling than what did not
             end = "" if ear.peer.closed is None else ", and the connection ended"
             raise Broken(ANSWER, f"{ear.who}: the id {missing[0]!r} was never answered{end}")
         return [answers[one] for one in ids]

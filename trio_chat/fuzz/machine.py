@@ -94,6 +94,7 @@ def do(crew: Crew, step: Step) -> None:
     if act is None:
         EVENTS[type(step)](crew, step)
         return
-    ear = comings.here(crew, step.client)
+    owner = crew.owner(step.room) if getattr(step, "owner", False) else None
+    ear = comings.here(crew, step.client) if owner is None else owner
     if ear is not None:
         act(crew, ear, step)

@@ -18,7 +18,6 @@ MAX_BURST = 130  # messages in one step: some faults show at the hundredth only
 
 Chunks: TypeAlias = tuple[int, ...]
 Verb: TypeAlias = Literal["kick", "mute", "unmute", "ban", "unban", "promote", "demote"]
-VERBS: tuple[Verb, ...] = ("kick", "mute", "unmute", "ban", "unban", "promote", "demote")
 Ending: TypeAlias = Literal["done", "away", "no code", "cut"]
 
 
@@ -118,6 +117,7 @@ class SetTopic(Step, tag="topic", frozen=True, kw_only=True, omit_defaults=True,
     """Set a room's topic."""
 
     room: int = 1
+    owner: bool = False  # it is the room's owner who does it, whoever `client` is
     word: int = 0
 
 
@@ -125,6 +125,7 @@ class Judge(Step, tag="judge", frozen=True, kw_only=True, omit_defaults=True, ta
     """Kick, mute, ban … another client."""
 
     room: int = 1
+    owner: bool = False  # it is the room's owner who does it, whoever `client` is
     verb: Verb = "kick"
     user: int = 1
 
@@ -133,6 +134,7 @@ class SetRoom(Step, tag="room", frozen=True, kw_only=True, omit_defaults=True, t
     """Set a room's kind, or its receipts."""
 
     room: int = 1
+    owner: bool = False  # it is the room's owner who does it, whoever `client` is
     kind: Literal["public", "private", "readonly"] | None = None
     receipts: bool | None = None
 
@@ -141,6 +143,7 @@ class Invite(Step, tag="invite", frozen=True, kw_only=True, omit_defaults=True, 
     """Invite another client."""
 
     room: int = 1
+    owner: bool = False  # it is the room's owner who does it, whoever `client` is
     user: int = 1
 
 

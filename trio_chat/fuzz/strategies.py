@@ -292,6 +292,10 @@ def steps(profile: Profile) -> st.SearchStrategy[s.AnyStep]:
     """One step, of whatever kind."""
     room, nth, word = _rooms(), st.sampled_from([0, 0, 1, 2, 5]), st.integers(0, 5)
     times = st.sampled_from([1, 1, 1, 2, 3, 7])
+    owner = st.sampled_from([True, True, False])
+    verb = st.sampled_from(
+        ["ban", "ban", "ban", "mute", "mute", "kick", "promote", "promote", "unban", "unmute", "demote"]
+    )
     users = st.sampled_from([0, 1, 1, 2, 2, 3])
     key = st.sampled_from([0, 0, 1, 2])
     friendly: list[st.SearchStrategy[Any]] = [
@@ -314,16 +318,17 @@ def steps(profile: Profile) -> st.SearchStrategy[s.AnyStep]:
             limit=st.sampled_from([0, 0, 1, 2, 200]),
         ),
         _build(s.Search, word=word),
-        _build(s.SetTopic, room=room, word=word),
-        _build(s.Judge, room=room, verb=st.sampled_from(s.VERBS), user=users),
-        _build(s.Judge, room=st.just(1), verb=st.sampled_from(s.VERBS), user=users),
+        _build(s.SetTopic, room=room, word=word, owner=owner),
+        _build(s.Judge, room=room, verb=verb, user=users, owner=owner),
+        _build(s.Judge, room=st.just(1), verb=verb, user=users, owner=st.just(True)),
         _build(
             s.SetRoom,
             room=room,
+            owner=owner,
             kind=st.sampled_from([None, "public", "private", "readonly"]),
             receipts=st.sampled_from([None, None, True, False]),
         ),
-        _build(s.Invite, room=room, user=users),
+        _build(s.Invite, room=room, user=users, owner=owner),
         _build(s.Block, user=users, undo=st.booleans()),
         _build(s.Rooms, mine=st.sampled_from([True, True, False])),
         _build(s.Users, room=room),

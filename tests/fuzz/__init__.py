@@ -1,0 +1,1 @@
+"""The fuzzer against real servers: ours, broken ones, and one of another make."""

@@ -1,0 +1,1 @@
+"""Broken servers, which the fuzzer must find out."""
