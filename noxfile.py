@@ -80,6 +80,13 @@ def hostile(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """Fuzz our server, and broken ones that must be found out; `nox -s fuzz -- --short` takes under four minutes."""
+    session.install("-e.", *nox.project.dependency_groups(PYPROJECT, "test"))
+    session.run("python", "-m", "tests.fuzz.run", *session.posargs)
+
+
+@nox.session
 def browser(session: nox.Session) -> None:
     """Drive the web client in Debian's Chromium, and its modules in Node; pictures are kept in `build/screenshots`."""
     if shutil.which("chromium") is None and os.geteuid() == 0 and shutil.which("apt-get"):

@@ -1,7 +1,7 @@
 """The command line: `trio-chat` or `python -m trio_chat`, which serves unless told otherwise.
 
-Exit codes: 0 success; 1 output that cannot be written, or a finding of `log` or `fuzz`; 2 a wrong option or value, with one
-on stderr that names it; 130 stopped by Ctrl-C, or by a second signal before the drain was over.
+Exit codes: 0 success; 1 output that cannot be written, or a finding of `log` or `fuzz`; 2 a wrong option or value, with
+one line on stderr that names it; 130 stopped by Ctrl-C, or by a second signal before the drain was over.
 """
 
 from __future__ import annotations

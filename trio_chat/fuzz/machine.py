@@ -49,6 +49,8 @@ EVENTS: dict[type[Step], Callable[..., Any]] = {
     steps.Wait: questions.wait,
 }
 
+RULINGS = (steps.SetTopic, steps.Judge, steps.SetRoom, steps.Invite)
+
 
 @attrs.frozen
 class Outcome:
@@ -76,12 +78,27 @@ def run(server: Server, plan: Plan) -> Outcome:
             do(crew, step)
             crew.settle()
             done += 1
+        look_back(crew)
         crew.leave()
     except Broken as broken:
         return Outcome(plan, crew.transcript, broken, done)
     finally:
         crew.abandon()
     return Outcome(plan, crew.transcript, None, done)
+
+
+def look_back(crew: Crew) -> None:
+    """In the end everybody reads back each room that it is in.
+
+    Raises:
+        Broken: it is not as the model has it.
+    """
+    for client, ear in list(crew.ears.items()):
+        for place in range(1, steps.PLACES):
+            room = crew.room(ear.person, crew.place(place))
+            if room is not None and room in ear.person.rooms:
+                questions.history(crew, ear, steps.History(client=client, room=place, limit=200))
+        crew.settle()
 
 
 def do(crew: Crew, step: Step) -> None:
@@ -94,7 +111,10 @@ def do(crew: Crew, step: Step) -> None:
     if act is None:
         EVENTS[type(step)](crew, step)
         return
-    owner = crew.owner(step.room) if getattr(step, "owner", False) else None
+    owner = crew.owner(step.room) if isinstance(step, RULINGS) and step.owner else None
+    present = step.client in crew.ears
     ear = comings.here(crew, step.client) if owner is None else owner
+    if not present and owner is None:
+        crew.settle()  # a replay shows what was there before this step
     if ear is not None:
         act(crew, ear, step)

@@ -10,9 +10,9 @@ import msgspec
 
 from trio_chat.core import history, membership, posting, revising, verdicts, welcoming
 from trio_chat.core.chat import Chat
-from trio_chat.core.effects import Append, Committed, Cut, Deliver, Effect, Received, Reply
+from trio_chat.core.effects import Append, Cut, Deliver, Effect, Received, Reply
 from trio_chat.core.errors import Close, ErrorCode
-from trio_chat.core.events import Ack, Deleted, Error, HistoryPage, Pong, Posted, PrivatePosted, System, TypingShown
+from trio_chat.core.events import Ack, Deleted, Error, HistoryPage, Pong, Posted, PrivatePosted, TypingShown
 from trio_chat.core.messages import Bad, Position
 from trio_chat.core.state import ChatState
 from trio_chat.log import memory
@@ -114,7 +114,7 @@ def edits_by_anybody(_chat: Chat, _given: Any, found: list[Effect]) -> list[Effe
 def private_to_a_third(chat: Chat, _given: Any, found: list[Effect]) -> list[Effect]:
     everybody = tuple(chat.conns)
     return [
-        attrs.evolve(one, to=everybody) if isinstance(one, Deliver) and isinstance(one.event, PrivatePosted) else one
+        attrs.evolve(one, conns=everybody) if isinstance(one, Deliver) and isinstance(one.event, PrivatePosted) else one
         for one in found
     ]
 
@@ -169,12 +169,12 @@ def told_twice(_chat: Chat, _given: Any, found: list[Effect]) -> list[Effect]:
 def typing_to_all(chat: Chat, _given: Any, found: list[Effect]) -> list[Effect]:
     everybody = tuple(chat.conns)
     return [
-        attrs.evolve(one, to=everybody) if isinstance(one, Deliver) and isinstance(one.event, TypingShown) else one
+        attrs.evolve(one, conns=everybody) if isinstance(one, Deliver) and isinstance(one.event, TypingShown) else one
         for one in found
     ]
 
 
-def pong_without_its_id(_chat: Chat, given: Any, found: list[Effect]) -> list[Effect]:
+def other_id(_chat: Chat, given: Any, found: list[Effect]) -> list[Effect]:
     """An integer comes back as a string."""
 
     def other(one: Effect) -> Effect:
@@ -233,7 +233,7 @@ FAULTS: dict[str, Fault] = {
     "reorders two": reordered(),
     "answers an id twice": effects(answered_twice),
     "never answers a refusal": effects(never_answered),
-    "gives another id back": effects(pong_without_its_id),
+    "gives another id back": effects(other_id),
     "leaks a room after leave": patched(leaking, "expel", membership, verdicts),
     "resumes one too far": patched(one_further, "replay", welcoming, membership),
     "never says lagged": patched(never_lagged, "lagged", history),
@@ -252,4 +252,3 @@ FAULTS: dict[str, Fault] = {
     "shows typing to everybody": effects(typing_to_all),
     "lets nonsense harm others": effects(nonsense_harms_others),
 }
-__all__ = ["FAULTS", "System"]

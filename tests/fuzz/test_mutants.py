@@ -1,0 +1,79 @@
+"""The fuzzer finds planted faults, in this server and in one of another make, and none where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from trio_chat.client.connection import Target
+from trio_chat.fuzz.campaign import fuzz
+from trio_chat.fuzz.machine import run
+from trio_chat.fuzz.steps import Drop, Plan, Resume, Say
+from trio_chat.fuzz.target import Server
+
+from .run import PATIENCE, caught
+from .server import FuzzedServer, ours
+
+QUICK = {
+    "answers an id twice": "5",
+    "leaks a room after leave": "4",
+    "resumes one too far": "3",
+    "keeps what was deleted": "The log, deleted",
+    "forgets a ban": "Rights in rooms, ban",
+}
+
+
+@pytest.fixture
+def seed_server() -> Iterator[FuzzedServer]:
+    one = FuzzedServer("tests.fuzz.seed_server", "--acks")
+    yield one
+    one.kill()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("fault", "promise"), QUICK.items(), ids=list(QUICK))
+def test_a_planted_fault_is_found_confirmed_and_cut_down(fault: str, promise: str) -> None:
+    row = caught(fault)
+    assert row.good, row.cells
+    assert row.campaign.finding is not None
+    broken = row.campaign.finding.outcome.broken
+    assert broken is not None
+    assert broken.promise.name == promise
+
+
+def test_our_own_server_keeps_its_promises() -> None:
+    server = ours()
+    try:
+        campaign = fuzz(Server(Target.of(server.url)), seed=7, examples=40)
+    finally:
+        server.kill()
+    assert campaign.finding is None, campaign.finding
+    assert campaign.examples == 40
+    assert "Traceback" not in server.log
+
+
+def test_a_server_of_another_make_is_judged_by_the_document(seed_server: FuzzedServer) -> None:
+    """It numbers all rooms as one, and tells everybody everything; and it knows of no sessions."""
+    server = Server(Target.of(seed_server.url), patience=PATIENCE)
+    found = {}
+    for plan in (
+        Plan(crowd=2, steps=(Say(room=1),)),
+        Plan(crowd=1, steps=(Say(room=1),)),
+        Plan(crowd=1, steps=(Drop(), Resume())),
+    ):
+        broken = run(server, plan).broken
+        assert broken is not None
+        found[broken.promise.name] = broken.what
+    assert set(found) == {"The log", "4", "Who is who, sessions"}, found
+
+
+def test_the_seed_as_it_was_answers_nothing_by_its_id() -> None:
+    server = FuzzedServer("tests.fuzz.seed_server")
+    try:
+        campaign = fuzz(Server(Target.of(server.url), patience=0.3), seed=1, seconds=20, shrinking=5)
+    finally:
+        server.kill()
+    assert campaign.finding is not None
+    assert campaign.finding.outcome.broken is not None
+    assert campaign.finding.outcome.broken.promise.name == "5"
