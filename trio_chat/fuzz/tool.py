@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import trio
 from cyclopts import Parameter
 
 from trio_chat.client.connection import Target
@@ -38,6 +39,8 @@ A server's limits are no faults: they are kept to, and a refusal that says when 
 be fuzzed fast needs --trusted-addresses 127.0.0.0/8 --rooms-created-per-hour 1000000 --messages-per-second 1000000 \
 --messages-burst 1000000 --frames-per-second 1000000.
 
+With --client it is the other way round: a hostile server waits for a client, and says what that did wrong.
+
 Each example leaves rooms and messages in its log: take a server that nobody uses, or one with --log memory."""
 
 
@@ -58,9 +61,23 @@ def fuzz(
         str, Parameter(help="PEM file of the authority to check wss:// with", metavar="PATH", show_default=False)
     ] = "",
     yes: Annotated[bool, Parameter(help="fuzz a server elsewhere", negative="", show_default=False)] = False,
+    client: Annotated[
+        bool, Parameter(help="be a hostile server, and judge the client that comes", negative="", show_default=False)
+    ] = False,
+    port: Annotated[int, Parameter(help="for --client, to listen on; 0 takes a free one")] = 0,
+    run: Annotated[
+        str,
+        Parameter(
+            help="for --client: starts the client, with the URL as its last argument, once for each final close code",
+            metavar="COMMAND",
+            show_default=False,
+        ),
+    ] = "",
     quiet: Annotated[bool, Parameter(help="show no progress", negative="", show_default=False)] = False,
 ) -> int:
     """See `HELP`."""
+    if client:
+        return _client(url, port, run, json=json)
     try:
         import hypothesis  # noqa: F401  (an extra)
     except ImportError:
@@ -81,6 +98,24 @@ def fuzz(
     except (ValueError, NotFuzzableError) as error:
         return _fail(str(error), 2)
     return code
+
+
+def _client(url: str, port: int, command: str, *, json: bool) -> int:
+    """Be a server."""
+    from trio_chat.fuzz.client_tool import fuzz_client, told
+
+    if url:
+        return _fail(f"--client: {url!r} is left out, for a client comes here", 2)
+    if not 0 <= port <= 65_535:
+        return _fail(f"--port: {port} must be an integer from 0 to 65535", 2)
+    wrong = ""
+    try:
+        return told(trio.run(fuzz_client, port, command), as_json=json)
+    except* FileNotFoundError:
+        wrong = f"--run: there is no program {command.split()[0]!r}"
+    except* OSError as group:
+        wrong = f"--port: {port} cannot be listened on ({group.exceptions[0]})"
+    return _fail(wrong, 2)
 
 
 def _bounded(option: str, value: float | None, low: float, high: float) -> None:

@@ -1,0 +1,169 @@
+"""One connection of a client to the hostile server of `fuzz --client`: frames as the server likes to send them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+import attrs
+import trio
+
+from trio_chat.fuzz.model import Json
+from trio_chat.fuzz.wire import CLOSE, CONTINUATION, PING, PONG, TEXT, FramingError, Parser, closing, encode
+
+GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
+HEAD_SECONDS = 10.0
+RECEIVE = 65_536
+
+
+class ClientError(Exception):
+    """The client did what it must not; `str()` is one line that says what."""
+
+
+@attrs.define
+class Visit:
+    """A connection; `waited`: seconds since the last one ended."""
+
+    stream: trio.abc.Stream
+    waited: float
+    offered: bool = False  # the subprotocol
+    ponged: bool = False
+    code: int | None = None  # of the client's close
+    over: bool = False
+    _parser: Parser = attrs.field(factory=lambda: Parser(masks=True))
+    _frames: list[Json] = attrs.field(factory=list)
+
+    async def upgrade(self) -> None:
+        """Read the request, and switch. Cancelled: the connection is of no use.
+
+        Raises:
+            ClientError: it is no request for that.
+        """
+        head, rest = await self._head()
+        lines = head.decode("latin-1").split("\r\n")
+        headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+        key = headers.get("sec-websocket-key")
+        if not lines[0].startswith("GET ") or key is None:
+            raise ClientError(f"it asked for no upgrade, but {lines[0][:80]!r}")
+        self.offered = "chat" in headers.get("sec-websocket-protocol", "")
+        accept = base64.b64encode(hashlib.sha1(key.encode() + GUID).digest()).decode()
+        more = "Sec-WebSocket-Protocol: chat\r\n" if self.offered else ""
+        await self._write(
+            (
+                "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                f"Sec-WebSocket-Accept: {accept}\r\n{more}\r\n"
+            ).encode()
+        )
+        await self._take(rest)
+
+    async def refuse(self, status: str, retry_after: int) -> None:
+        """Answer the request with an HTTP error, and close. Cancelled: it is closed."""
+        await self._head()
+        body = b"Not now"
+        await self._write(
+            f"HTTP/1.1 {status}\r\nRetry-After: {retry_after}\r\nContent-Length: {len(body)}\r\n"
+            f"Connection: close\r\n\r\n".encode() + body
+        )
+        await self.cut()
+
+    async def _head(self) -> tuple[bytes, bytes]:
+        data = b""
+        with trio.move_on_after(HEAD_SECONDS):
+            while b"\r\n\r\n" not in data:
+                got = await self._read()
+                if not got:
+                    break
+                data += got
+        head, found, rest = data.partition(b"\r\n\r\n")
+        if not found:
+            raise ClientError("it sent no whole request head")
+        return head, rest
+
+    async def _read(self) -> bytes:
+        try:
+            return bytes(await self.stream.receive_some(RECEIVE))
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return b""
+
+    async def _write(self, data: bytes) -> None:
+        try:
+            await self.stream.send_all(data)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self.over = True
+
+    async def _take(self, data: bytes) -> None:
+        try:
+            frames = self._parser.feed(data)
+        except FramingError as error:
+            raise ClientError(f"its frames are wrong: {error}") from None
+        for frame in frames:
+            if frame.opcode == PING:
+                await self._write(encode(PONG, frame.payload, mask=False))
+            elif frame.opcode == PONG:
+                self.ponged = True
+            elif frame.opcode == CLOSE:
+                self.over, self.code = True, int.from_bytes(frame.payload[:2], "big") or 1005
+                await self._write(encode(CLOSE, frame.payload[:2], mask=False))
+            elif frame.opcode == TEXT and frame.fin:
+                self._frames.append(self._read_frame(frame.payload))
+            else:
+                raise ClientError(f"it sent a frame of opcode {frame.opcode}")
+
+    def _read_frame(self, payload: bytes) -> Json:
+        try:
+            frame = json.loads(payload)
+        except ValueError:
+            raise ClientError(f"it sent no JSON: {payload[:80]!r}") from None
+        if not isinstance(frame, dict) or not isinstance(frame.get("type"), str):
+            raise ClientError(f"it sent no object with a type: {payload[:80]!r}")
+        return frame
+
+    async def next(self, seconds: float = math.inf) -> Json | None:
+        """The next command; None where none comes in time, or the connection is over. Cancelled: nothing is lost."""
+        with trio.move_on_after(seconds):
+            while not self._frames and not self.over:
+                data = await self._read()
+                if not data:
+                    self.over = True
+                await self._take(data)
+        return self._frames.pop(0) if self._frames else None
+
+    async def send(self, type: str, **fields: Any) -> None:
+        """Send an event."""
+        await self._write(encode(TEXT, self._event(type, fields), mask=False))
+
+    async def send_slowly(self, type: str, **fields: Any) -> None:
+        """The same, in three fragments with a ping between them, and the bytes with pauses."""
+        data = self._event(type, fields)
+        third = len(data) // 3
+        frames = [
+            encode(TEXT, data[:third], fin=False, mask=False),
+            encode(PING, b"between", mask=False),
+            encode(CONTINUATION, data[third : 2 * third], fin=False, mask=False),
+            encode(CONTINUATION, data[2 * third :], mask=False),
+        ]
+        for frame in frames:
+            await self._write(frame[:3])
+            await trio.sleep(0.1)
+            await self._write(frame[3:])
+
+    def _event(self, type: str, fields: Json) -> bytes:
+        stamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return json.dumps({"type": type, "timestamp": stamp, **fields}, ensure_ascii=False).encode()
+
+    async def close(self, code: int | None) -> None:
+        """Send a close frame, and close within a second. Cancelled: it is closed."""
+        await self._write(encode(CLOSE, closing(code), mask=False))
+        with trio.move_on_after(1.0):
+            while not self.over:
+                await self.next()
+        await self.cut()
+
+    async def cut(self) -> None:
+        """Be gone."""
+        self.over = True
+        await trio.aclose_forcefully(self.stream)
