@@ -493,6 +493,16 @@ def test_a_draining_server_says_when_to_come_back() -> None:
     assert gone(talk.session, None) == 2.5
 
 
+def test_a_draining_server_is_obeyed_after_losses_too() -> None:
+    """Its time was forgotten where an earlier connection had just been lost."""
+    talk = Talk()
+    draining = {"type": "system", "event": "draining", "content": "", "retry_after": 30.0, "jitter": 0.0}
+    talk.again()
+
+    talk.hear(draining)
+    assert gone(talk.session, 4001) == 30.0
+
+
 @pytest.mark.parametrize(
     ("code", "reason"), [(None, "lost"), (1006, "lost"), (4003, "too_slow"), (4499, "lost"), (1000, "done")]
 )

@@ -1,4 +1,4 @@
-"""A client to be tested: `python -m tests.fuzz.bot [--fault] URL`. It says something every now and then, until it may not."""
+"""A client to be tested, ours: it says something every now and then, until it may not. `… URL`."""
 
 from __future__ import annotations
 

@@ -205,10 +205,10 @@ class ChatSession:
         farewell = self._farewell
         events = self._lose()
         self._tries += 1
-        if farewell is not None and self._tries == 1:
-            self.delay = farewell[0] + farewell[1] * random
-        else:
-            self.delay = self._backoff.delay(self._tries, random)
+        self.delay = self._backoff.delay(self._tries, random)
+        if farewell is not None:  # never sooner than one is told to
+            asked = farewell[0] + farewell[1] * random
+            self.delay = asked if self._tries == 1 else max(self.delay, asked)
         return [*events, Disconnected(code=code, reason=reason or reason_of(code), delay=self.delay)]
 
     def refused(self, status: int, reason: str, retry_after: float | None, random: float) -> list[Event]:

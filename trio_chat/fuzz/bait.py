@@ -1,4 +1,4 @@
-"""A hostile server for those who write clients: it drops, delays, doubles, closes, and sees what the client makes of it.
+"""A hostile server for who writes a client: it drops, delays, doubles, closes, and judges what comes back.
 
 Each *lure* is a connection or two of the client's: it does something to the client, and judges how that comes back.
 """
@@ -137,7 +137,9 @@ class Bait:
                 await self._message(visit, frame, given)
             case "join" if given:
                 room = frame.get("room")
-                await visit.send("ack", **given, room=room, epoch=self.epoch, last=self.last if room == "general" else 0)
+                await visit.send(
+                    "ack", **given, room=room, epoch=self.epoch, last=self.last if room == "general" else 0
+                )
             case "history":
                 page = {"entries": [], "first": 1, "last": self.last, "more": False}
                 await visit.send("history", **given, **here, **page)

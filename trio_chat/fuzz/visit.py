@@ -45,7 +45,9 @@ class Visit:
         """
         head, rest = await self._head()
         lines = head.decode("latin-1").split("\r\n")
-        headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+        headers = {
+            name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])
+        }
         key = headers.get("sec-websocket-key")
         if not lines[0].startswith("GET ") or key is None:
             raise ClientError(f"it asked for no upgrade, but {lines[0][:80]!r}")
@@ -66,7 +68,8 @@ class Visit:
         body = b"Not now"
         await self._write(
             f"HTTP/1.1 {status}\r\nRetry-After: {retry_after}\r\nContent-Length: {len(body)}\r\n"
-            f"Connection: close\r\n\r\n".encode() + body
+            f"Connection: close\r\n\r\n".encode()
+            + body
         )
         await self.cut()
 
