@@ -9,6 +9,7 @@ import pytest
 from trio_chat.client.connection import Target
 from trio_chat.fuzz.campaign import fuzz
 from trio_chat.fuzz.machine import run
+from trio_chat.fuzz.report import lines
 from trio_chat.fuzz.steps import Drop, Plan, Resume, Say
 from trio_chat.fuzz.target import Server
 
@@ -40,6 +41,14 @@ def test_a_planted_fault_is_found_confirmed_and_cut_down(fault: str, promise: st
     broken = row.campaign.finding.outcome.broken
     assert broken is not None
     assert broken.promise.name == promise
+
+
+def test_what_does_not_come_again_is_told_as_flaky() -> None:
+    row = caught("answers twice, once")
+    assert row.campaign.finding is not None
+    assert row.campaign.finding.flaky
+    assert "flaky" in "\n".join(lines(row.campaign.finding))
+    assert not row.good
 
 
 def test_our_own_server_keeps_its_promises() -> None:

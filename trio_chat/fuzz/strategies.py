@@ -93,6 +93,10 @@ def _value(field: Field) -> st.SearchStrategy[Any]:
         case "string":
             if field.name in ("room", "to", "user", "username"):
                 return names()
+            if field.name == "emoji":
+                return st.sampled_from(["👍", "🧑‍🚀", "ok", "+1"])
+            if field.name == "content":
+                return contents()
             return st.text("abc xyz", min_size=1, max_size=schema.get("maxLength", 64)).map(lambda text: text or "a")
         case "integer":
             return st.integers(schema.get("minimum", 0), schema.get("maximum", 2**53 - 1))

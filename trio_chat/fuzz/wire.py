@@ -87,9 +87,11 @@ class Parser:
             raise FramingError("a frame is not masked" if self._masks else "a frame is masked")
         if size >= 126:
             body += 2 if size == 126 else 8
+            if len(rest) < body:
+                return None
             size = int.from_bytes(rest[2:body], "big")
         key = rest[body : body + 4] if self._masks else b""
-        body += len(key)
+        body += 4 if self._masks else 0
         if len(rest) < body + size:
             return None
         payload = rest[body : body + size]

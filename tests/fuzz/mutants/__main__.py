@@ -6,8 +6,8 @@ import sys
 
 from trio_chat.cli import main
 
-from .faults import FAULTS
+from .faults import FAULTS, ONCE
 
 if __name__ == "__main__":
-    FAULTS[sys.argv.pop(1)]()
+    (FAULTS | ONCE)[sys.argv.pop(1)]()
     sys.exit(main())
