@@ -14,6 +14,7 @@ import trio
 from tests.certificates import Authority
 from trio_chat.bench.tool import bench
 from trio_chat.client import Welcomed, open_chat_client
+from trio_chat.fuzz.tool import fuzz
 
 from .client import SECONDS, dial, join
 from .process import Server
@@ -164,6 +165,16 @@ async def test_the_client_library_does_not_talk_to_somebody_else(
     with trio.fail_after(SECONDS), pytest.raises(OSError, match=r"^no TLS with 127\.0\.0\.1: "):
         async with open_chat_client(url, "alice", tls=tls):
             pass
+
+
+def test_fuzz_comes_to_a_server_over_tls(
+    start: Start, authority: Authority, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server = start(*authority.flags())
+    assert fuzz(server.url, examples=2, profile="quick", ca=authority.file()) == 0
+    assert "2 examples" in capsys.readouterr().out
+    assert fuzz(server.url, examples=2) == 2
+    assert "cannot be reached: [SSL: CERTIFICATE_VERIFY_FAILED]" in capsys.readouterr().err
 
 
 def test_bench_loads_a_server_over_tls(start: Start, authority: Authority, capsys: pytest.CaptureFixture[str]) -> None:
