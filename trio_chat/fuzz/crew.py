@@ -40,10 +40,6 @@ class Crew:
     _ids: itertools.count[int] = attrs.field(factory=itertools.count)
     _token: str = attrs.field(factory=lambda: "".join(secrets.choice(LETTERS) for _ in range(TOKEN)))
 
-    def __attrs_post_init__(self) -> None:
-        """`general` is one of the rooms."""
-        self.world.rooms["general"] = self.world.general
-
     def name(self, client: int) -> str:
         """What a client calls itself."""
         return f"{self._token}{LETTERS[client % CLIENTS]}"

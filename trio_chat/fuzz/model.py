@@ -121,6 +121,10 @@ class World:
     people: dict[str, Person] = attrs.field(factory=dict)  # those whose session lives
     gone: list[Person] = attrs.field(factory=list)
 
+    def __attrs_post_init__(self) -> None:
+        """`general` is one of the rooms."""
+        self.rooms[self.general.name] = self.general
+
     def find(self, name: str) -> Room | None:
         """A room that is no conversation."""
         return self.rooms.get(name)
