@@ -118,7 +118,7 @@ def test_a_replay_shows_what_became_of_an_entry(scene: Scene) -> None:
     scene.world.delete(scene.den, 2)
     with pytest.raises(Broken, match="'content' should be 'milk'"):
         scene.hears(said(1))
-    with pytest.raises(Broken, match="there should be|'edited' should be"):
+    with pytest.raises(Broken, match=r"there should be|'edited' should be"):
         scene.hears(said(1, content="milk"))
     reactions = {"👍": {"count": 1, "users": ["bob"]}}
     scene.hears(said(1, content="milk", edited=NOW, reactions=reactions))

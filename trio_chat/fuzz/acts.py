@@ -270,8 +270,7 @@ def refer(crew: Crew, ear: Ear, step: Edit | Delete | React) -> None:
     room = crew.room(person, called)
     what = {Edit: "edit", Delete: "delete", React: "react"}[type(step)]
     refusals = missing(crew.world, person, room, called)
-    messages = [] if room is None else room.messages()
-    seq = messages[-1 - step.nth % len(messages)] if messages else 1 if room is None or not room.open else room.last + 1
+    seq = _place(room, step.nth)
     frame: Json = {"type": what, "room": called, "seq": seq}
     if not refusals and room is not None:
         refusals = referring(crew.world, person, room, seq, what)
@@ -291,6 +290,14 @@ def refer(crew: Crew, ear: Ear, step: Edit | Delete | React) -> None:
     else:
         placed(ear, room, answer, Entry("deleted", person, fields, of=seq))
         crew.world.delete(room, seq)
+
+
+def _place(room: Room | None, nth: int) -> int:
+    """The `nth` last message of a room; where there is none, a place that nobody of us has written to."""
+    if room is None:
+        return 1
+    messages = room.messages()
+    return messages[-1 - nth % len(messages)] if messages else room.last + 1
 
 
 def _react(crew: Crew, ear: Ear, step: React, room: Room | None, refusals: set[str], frame: Json) -> None:

@@ -25,7 +25,9 @@ ODD: dict[str, Json] = {
 
 def odd(crew: Crew, ear: Ear, step: Odd) -> None:
     """A command that is not for now."""
-    refusals = {"already_connected", "forbidden", "bad_token", "bad_credentials"}
+    refusals = {"already_connected"}
+    if step.what != "connect":  # where they are on, and where they are not
+        refusals |= {"forbidden", "bad_token", "bad_credentials", "unknown_type"}
     answer = crew.ask(ear, step, type=step.what, **ODD[step.what])
     judged(ear, answer, refusals, {"type": step.what})
 
