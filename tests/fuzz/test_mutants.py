@@ -62,6 +62,18 @@ def test_our_own_server_keeps_its_promises() -> None:
     assert "Traceback" not in server.log
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("profile", "examples"), [("deep", 150), ("hostile", 100), ("polite", 150)])
+def test_our_own_server_keeps_its_promises_for_longer(profile: str, examples: int) -> None:
+    server = ours()
+    try:
+        campaign = fuzz(Server(Target.of(server.url)), seed=11, profile=profile, examples=examples)
+    finally:
+        server.kill()
+    assert campaign.finding is None, lines(campaign.finding)
+    assert "Traceback" not in server.log
+
+
 def test_a_server_of_another_make_is_judged_by_the_document(seed_server: FuzzedServer) -> None:
     """It numbers all rooms as one, and tells everybody everything; and it knows of no sessions."""
     server = Server(Target.of(seed_server.url), patience=PATIENCE)
