@@ -53,7 +53,8 @@ ANY_BYTES = Promise(
 )
 PRESENCE = Promise(
     "8",
-    "Joins and leaves are coalesced per room (at most one `joined`, `left` and list each `presence_interval`)",
+    "Joins and leaves are coalesced per room (at most one `joined`, `left` and list each `presence_interval`; a room "
+    "of more than 1000 waits for that long by the 1000)",
 )
 ALONE = Promise("8, alone", "A `joined` that names one user only is not sent to that user")
 
