@@ -81,7 +81,7 @@ def hostile(session: nox.Session) -> None:
 
 @nox.session
 def fuzz(session: nox.Session) -> None:
-    """Fuzz our server, and broken ones that must be found out; `nox -s fuzz -- --short` takes under four minutes."""
+    """Fuzz our server, and broken ones that must be found out; `nox -s fuzz -- --short` takes a minute and a half."""
     session.install("-e.", *nox.project.dependency_groups(PYPROJECT, "test"))
     session.run("python", "-m", "tests.fuzz.run", *session.posargs)
 

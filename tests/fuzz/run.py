@@ -124,7 +124,7 @@ def long_run(seconds: float, seed: int) -> bool:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run it; 0 where our server passed and every mutant was caught."""
     parser = argparse.ArgumentParser(prog="tests.fuzz.run")
-    parser.add_argument("--short", action="store_true", help="a part, in under four minutes")
+    parser.add_argument("--short", action="store_true", help="a part, in a minute and a half")
     parser.add_argument("--seconds", type=float, help="for our own server")
     parser.add_argument("--seed", type=int, default=None, help="of our own server's run")
     parser.add_argument("--only", action="append", default=[], help="this mutant, and our server not at all")
