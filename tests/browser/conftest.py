@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,16 +21,23 @@ QUICK = ("--presence-interval", "0.1", "--drain-seconds", "0", "--trusted-addres
 FAST = ("--messages-per-second", "100000", "--messages-burst", "100000", "--frames-per-second", "100000")
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """One for all: who comes together shares nothing but the process."""
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Debian's, in a process of its own."""
     path = shutil.which("chromium")
     assert path is not None, "chromium is missing: apt-get install chromium"
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=arguments)
-        yield chromium
-        chromium.close()
+        browser = playwright.chromium.launch(executable_path=path, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One for all: who comes together shares nothing but the process."""
+    with chromium() as one:
+        yield one
 
 
 @pytest.fixture

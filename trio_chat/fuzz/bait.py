@@ -49,12 +49,14 @@ class Bait:
     taken: dict[str, int] = attrs.field(factory=dict)  # key → seq
     withheld: Json | None = None  # a message that was never answered
     ended_at: float = -math.inf
+    here: Visit | None = None  # the last one
 
     async def visit(self, within: float = COMES_BACK) -> Visit | None:
         """The client's next connection, not upgraded yet; None where none comes. Cancelled: nothing is lost."""
         with trio.move_on_after(within):
             stream = await self.arrivals.receive()
-            return Visit(stream, trio.current_time() - self.ended_at)
+            self.here = Visit(stream, trio.current_time() - self.ended_at)
+            return self.here
         return None
 
     async def welcome(self, *, resumed: bool | None = None, why: str = "the connection was lost") -> Visit:
@@ -254,7 +256,9 @@ async def drains(bait: Bait) -> None:
     late = await bait.visit()
     if late is None:
         raise ClientError("it did not come back after a 503")
-    if late.waited < 2 - GIVES:
+    if early.page:
+        bait.untried.append("`Retry-After` of a 503: a page is not shown it")
+    elif late.waited < 2 - GIVES:
         bait.wrong.append(f"a 503 said `Retry-After: 2`, and it came after {late.waited:.2f} s")
     await late.cut()
     bait.ends()
@@ -315,7 +319,7 @@ async def stops(bait: Bait, code: int) -> None:
 
 
 async def catch(bait: Bait, lures: tuple[Lure, ...], code: int) -> None:
-    """Try all lures, and at last a final close. What ends a lure ends all."""
+    """Try all lures, and at last a final close. What ends a lure ends all; cancelled or not, the client is cut off."""
     try:
         for lure in lures:
             await lure(bait)
@@ -324,3 +328,6 @@ async def catch(bait: Bait, lures: tuple[Lure, ...], code: int) -> None:
         bait.tried.append(f"A close with {code}")
     except ClientError as error:
         bait.wrong.append(str(error))
+    finally:
+        if bait.here is not None:
+            await bait.here.cut()

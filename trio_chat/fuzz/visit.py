@@ -31,9 +31,11 @@ class Visit:
     stream: trio.abc.Stream
     waited: float
     offered: bool = False  # the subprotocol
+    page: bool = False  # it comes by the WebSocket of the web, which tells nobody of a refusal's status or headers
     ponged: bool = False
     code: int | None = None  # of the client's close
     over: bool = False
+    _closing: bool = False  # we sent a close: nothing may come behind it, no second one either (RFC 6455, 5.5.1)
     _parser: Parser = attrs.field(factory=lambda: Parser(masks=True))
     _frames: list[Json] = attrs.field(factory=list)
 
@@ -43,14 +45,10 @@ class Visit:
         Raises:
             ClientError: it is no request for that.
         """
-        head, rest = await self._head()
-        lines = head.decode("latin-1").split("\r\n")
-        headers = {
-            name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])
-        }
+        request, headers, rest = await self._head()
         key = headers.get("sec-websocket-key")
-        if not lines[0].startswith("GET ") or key is None:
-            raise ClientError(f"it asked for no upgrade, but {lines[0][:80]!r}")
+        if not request.startswith("GET ") or key is None:
+            raise ClientError(f"it asked for no upgrade, but {request[:80]!r}")
         self.offered = "chat" in headers.get("sec-websocket-protocol", "")
         accept = base64.b64encode(hashlib.sha1(key.encode() + GUID).digest()).decode()
         more = "Sec-WebSocket-Protocol: chat\r\n" if self.offered else ""
@@ -73,7 +71,8 @@ class Visit:
         )
         await self.cut()
 
-    async def _head(self) -> tuple[bytes, bytes]:
+    async def _head(self) -> tuple[str, dict[str, str], bytes]:
+        """The request's line, its headers, and what came behind them."""
         data = b""
         with trio.move_on_after(HEAD_SECONDS):
             while b"\r\n\r\n" not in data:
@@ -84,7 +83,10 @@ class Visit:
         head, found, rest = data.partition(b"\r\n\r\n")
         if not found:
             raise ClientError("it sent no whole request head")
-        return head, rest
+        request, *lines = head.decode("latin-1").split("\r\n")
+        headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        self.page = "origin" in headers or "sec-fetch-mode" in headers
+        return request, headers, rest
 
     async def _read(self) -> bytes:
         try:
@@ -110,7 +112,8 @@ class Visit:
                 self.ponged = True
             elif frame.opcode == CLOSE:
                 self.over, self.code = True, int.from_bytes(frame.payload[:2], "big") or 1005
-                await self._write(encode(CLOSE, frame.payload[:2], mask=False))
+                if not self._closing:
+                    await self._write(encode(CLOSE, frame.payload[:2], mask=False))
             elif frame.opcode == TEXT and frame.fin:
                 self._frames.append(self._read_frame(frame.payload))
             else:
@@ -161,6 +164,7 @@ class Visit:
     async def close(self, code: int | None) -> None:
         """Send a close frame, and close within a second. Cancelled: it is closed."""
         await self._write(encode(CLOSE, closing(code), mask=False))
+        self._closing = True
         with trio.move_on_after(1.0):
             while not self.over:
                 await self.next()

@@ -157,8 +157,11 @@ export class ChatSession {
     const events = this.#lose();
     this.#tries += 1;
     const { base, max, jitter } = this.#backoff;
-    if (farewell && this.#tries === 1) this.delay = farewell.after + farewell.jitter * random;
-    else this.delay = Math.min(max, base * 2 ** Math.min(this.#tries - 1, 60)) + jitter * random;
+    this.delay = Math.min(max, base * 2 ** Math.min(this.#tries - 1, 60)) + jitter * random;
+    if (farewell) {
+      const asked = farewell.after + farewell.jitter * random;
+      this.delay = this.#tries === 1 ? asked : Math.max(this.delay, asked);
+    }
     return [...events, { type: "disconnected", code, reason, delay: this.delay }];
   }
 

@@ -147,6 +147,13 @@ test("it comes back later and later, and at once the draining server is back", (
   assert.equal(other.closed(4001, "", 1, 0.5).at(-1).delay, 4);
 });
 
+test("a draining server is obeyed after losses, too", () => {
+  const session = connected();
+  resume(session);
+  feed(session, { type: "system", event: "draining", content: "…", retry_after: 30, jitter: 0 });
+  assert.equal(session.closed(4001, "", 3, 0.5).at(-1).delay, 30);
+});
+
 test("no more is sent than the server allows", () => {
   const session = connected();
   for (let number = 0; number < 50; number++) session.request("ping");
