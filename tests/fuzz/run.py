@@ -23,7 +23,7 @@ from .server import FuzzedServer, mutant, ours
 
 PAGE = Path(__file__).parents[2] / "docs" / "fuzz.md"
 BEGIN, END = "<!-- mutants: written by `nox -s fuzz` -->\n", "<!-- end of mutants -->\n"
-SHORT = ("reorders two", "answers an id twice", "leaks a room after leave", "resumes one too far", "forgets a ban")
+SHORT = ("reorders two", "answers an id twice", "shows typing to everybody", "resumes one too far", "forgets a ban")
 SECONDS = 60.0  # for a mutant: to find its fault, confirm it, and cut it down
 STEPS = 8  # to which it must be cut down
 PATIENCE = 0.6  # seconds: on loopback everything comes at once

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 import pytest
 
 from trio_chat.client.connection import Target
-from trio_chat.fuzz.campaign import fuzz
+from trio_chat.fuzz.campaign import fuzz, lingering
 from trio_chat.fuzz.machine import run
 from trio_chat.fuzz.report import lines
-from trio_chat.fuzz.steps import Drop, Plan, Resume, Say
+from trio_chat.fuzz.steps import Drop, Enter, Leave, Plan, Resume, Say
 from trio_chat.fuzz.target import Server
 
 from .run import PATIENCE, caught
-from .server import FuzzedServer, ours
+from .server import FuzzedServer, mutant, ours
 
 QUICK = {
     "answers an id twice": "5",
@@ -49,6 +49,19 @@ def test_what_does_not_come_again_is_told_as_flaky() -> None:
     assert row.campaign.finding.flaky
     assert "flaky" in "\n".join(lines(row.campaign.finding))
     assert not row.good
+
+
+def test_what_is_told_in_the_servers_own_time_is_waited_for() -> None:
+    """Presence that leaks is not there yet when all commands are answered: such a finding was called flaky."""
+    server = mutant("leaks a room after leave")
+    plan = Plan(crowd=2, steps=(Enter(client=0, room=1), Enter(client=1, room=1), Leave(client=1, room=1)))
+    try:
+        broken = run(lingering(Server(Target.of(server.url), patience=PATIENCE)), plan).broken
+    finally:
+        server.kill()
+    assert broken is not None
+    assert broken.promise.name == "4"
+    assert "'event': 'left'" in broken.what
 
 
 def test_our_own_server_keeps_its_promises() -> None:

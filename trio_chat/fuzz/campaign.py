@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as seeded
 
 from trio_chat.fuzz.machine import Outcome, run
+from trio_chat.fuzz.promises import ALONE, MEMBERS, PRESENCE
 from trio_chat.fuzz.shrink import alike, cut_off, shrink
 from trio_chat.fuzz.steps import Plan
 from trio_chat.fuzz.strategies import PROFILES, plans
@@ -17,6 +18,8 @@ from trio_chat.fuzz.target import Server
 
 BATCH = 50  # plans from one seed; between two batches, we look at the clock anew
 CONFIRMATIONS = 3  # runs of a failure, until it fails again
+IN_ITS_TIME = (MEMBERS, PRESENCE, ALONE)  # what presence may break, which a server tells when its interval is over
+LINGER = 1 / 6  # of one's patience: how long one listens for that after each step
 
 
 @attrs.frozen
@@ -99,6 +102,8 @@ def _looked_into(
 ) -> Finding:
     campaign.phase = "confirming"
     show(campaign)
+    if outcome.broken is not None and outcome.broken.promise in IN_ITS_TIME:
+        server = lingering(server)
     confirmed = confirm(server, outcome)
     best = outcome if confirmed is None else confirmed
     if confirmed is not None:
@@ -106,6 +111,11 @@ def _looked_into(
         show(campaign)
         best = shrink(lambda plan: run(server, plan), confirmed, shrinking)
     return Finding(best, outcome.plan, campaign.examples, confirmed is None, time.monotonic() - began)
+
+
+def lingering(server: Server) -> Server:
+    """The same, listened to for longer: what presence breaks comes sooner or later, and not always in the same step."""
+    return attrs.evolve(server, linger=LINGER * server.patience)
 
 
 def confirm(server: Server, outcome: Outcome) -> Outcome | None:
@@ -119,13 +129,13 @@ def confirm(server: Server, outcome: Outcome) -> Outcome | None:
 
 
 def replayed(server: Server, plan: Plan) -> Campaign:
-    """One plan, once.
+    """One plan, once, with time for what comes in the server's own.
 
     Raises:
         NotFuzzableError: the server cannot be reached, or lets us do too little.
     """
     began = time.monotonic()
-    outcome = run(server, plan)
+    outcome = run(lingering(server), plan)
     campaign = Campaign(0, "replay", examples=1, steps=outcome.done, seconds=time.monotonic() - began)
     if outcome.broken is not None:
         campaign.finding = Finding(cut_off(outcome), plan, 1, False, campaign.seconds)

@@ -167,6 +167,16 @@ class Crew:
         for ear in self.ears.values():
             ear.settled()
 
+    def linger(self) -> None:
+        """Judge what comes within `linger` seconds of the server's: what it tells in its own time, as presence.
+
+        Raises:
+            Broken: something of it breaks a promise.
+        """
+        self.wait(lambda: False, self.server.linger)
+        for ear in self.ears.values():
+            ear.take()
+
     def _has_all(self) -> bool:
         for ear in self.ears.values():
             ear.take()

@@ -77,6 +77,7 @@ def run(server: Server, plan: Plan) -> Outcome:
         for step in plan.steps:
             do(crew, step)
             crew.settle()
+            crew.linger()
             done += 1
         look_back(crew)
         crew.leave()

@@ -55,11 +55,15 @@ class Pace:
 
 @attrs.define
 class Server:
-    """A server to fuzz. `patience`: seconds within which what must come comes. `waiting`: told when we must wait."""
+    """A server to fuzz. `patience`: seconds within which what must come comes. `waiting`: told when we must wait.
+
+    `linger`: seconds for which one listens after each step, for what comes in the server's own time.
+    """
 
     target: Target
     tls: ssl.SSLContext | None = None
     patience: float = 2.0
+    linger: float = 0.0
     waiting: Callable[[float], None] = lambda seconds: None
 
     def open(self, who: str, transcript: Transcript) -> Peer:
