@@ -18,7 +18,7 @@ MAX_LINES = 400
 LAYERS = [
     {"config"},
     {"core"},
-    {"log", "cluster", "client", "fuzz", "auth"},
+    {"log", "cluster", "client", "fuzz", "auth", "witness"},
     {"server"},
     {"sim", "bench"},
     {"settings", "logs", "schema", "cli_log", "cli_token"},

@@ -19,13 +19,14 @@ from random import Random
 import attrs
 import trio
 
-from .checker import FIGURES, Log, Report, check
-from .evidence import Finding
-from .peer import Peer
+from trio_chat.witness.evidence import Finding
+from trio_chat.witness.judge import FIGURES, Log, Report, check
+from trio_chat.witness.transcript import End, room_key
+from trio_chat.witness.user import User
+from trio_chat.witness.wire import Lost
+
 from .process import Running, start
 from .server import Plan
-from .transcript import End, room_key
-from .wire import Lost
 
 NAMES = ("ann", "ben", "cleo", "dan", "eve")
 QUICK = {
@@ -94,7 +95,7 @@ async def run(campaign: Campaign, directory: Path) -> Outcome:
     began = time.monotonic()
     rng = Random(campaign.seed)
     peers = [
-        Peer(
+        User(
             name,
             tuple(other for other in NAMES if other != name),
             Random(f"{campaign.seed}{name}"),
@@ -148,7 +149,7 @@ def _plan(campaign: Campaign, rng: Random) -> Plan | None:
     return Plan(sql, int(most ** rng.random()) if early else rng.randint(1, most), micros)
 
 
-async def _round(server: Running, peers: list[Peer], rng: Random, *, dies: bool = False, calm: bool = False) -> None:
+async def _round(server: Running, peers: list[User], rng: Random, *, dies: bool = False, calm: bool = False) -> None:
     """Talk until the server is dead: by itself, or killed from outside; or `calm`, until all connections are."""
     if not await server.ready():
         return
@@ -165,13 +166,13 @@ async def _round(server: Running, peers: list[Peer], rng: Random, *, dies: bool 
             await server.dead.wait()
 
 
-async def _play(peer: Peer, server: Running, rng: Random) -> None:
+async def _play(peer: User, server: Running, rng: Random) -> None:
     """Come and talk, now and then lose the connection or go away for a while, until the server is dead."""
     if rng.random() < 0.1:
         return  # offline, for the whole round
     while not server.dead.is_set():
         try:
-            async with peer.here(server, positions=rng.random() < 0.7):
+            async with peer.here(server.dial, server.number, positions=rng.random() < 0.7):
                 await peer.resend()
                 for _ in range(rng.randrange(5, 400)):
                     await peer.act()
@@ -186,7 +187,7 @@ async def _play(peer: Peer, server: Running, rng: Random) -> None:
             await server.dead.wait()
 
 
-async def _quiet(server: Running, peers: list[Peer]) -> tuple[dict[str, Log], str | None]:
+async def _quiet(server: Running, peers: list[User]) -> tuple[dict[str, Log], str | None]:
     """All come back, send again what was not acked, wait until everything has come, and read the logs.
 
     Returns the logs, and where that did not come to its end: why.
@@ -197,8 +198,8 @@ async def _quiet(server: Running, peers: list[Peer]) -> tuple[dict[str, Log], st
     stages = dict.fromkeys([peer.name for peer in peers], "coming back")
     written, settled = Barrier(len(peers)), Barrier(len(peers))
 
-    async def play(peer: Peer) -> None:
-        async with peer.here(server, positions=True):
+    async def play(peer: User) -> None:
+        async with peer.here(server.dial, server.number, positions=True):
             stages[peer.name] = "sending again"
             await peer.resend()
             await peer.answered()

@@ -6,8 +6,8 @@ from typing import Any
 
 import attrs
 
-from .evidence import Claim, Evidence, Keyed, Shown
-from .transcript import Connection, End, Frame, Line, Place, brief, is_entry, room_key, room_of
+from trio_chat.witness.evidence import Claim, Evidence, Keyed, Shown
+from trio_chat.witness.transcript import Connection, End, Frame, Line, Place, brief, is_entry, room_key, room_of
 
 ANSWERS = {
     "ping": "pong",

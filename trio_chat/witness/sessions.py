@@ -11,8 +11,8 @@ from typing import Any
 
 import attrs
 
-from .evidence import Evidence
-from .transcript import Connection, End, Frame, brief, room_key
+from trio_chat.witness.evidence import Evidence
+from trio_chat.witness.transcript import Connection, End, Frame, brief, room_key
 
 EDGE = 1.0  # seconds around the end of the resume window in which either is right
 

@@ -7,9 +7,10 @@ from typing import Any
 import attrs
 import pytest
 
-from .checker import Log
-from .test_checker import STAMP, Talk, World, exchange, message
-from .transcript import End, Frame
+from trio_chat.witness.judge import Log
+from trio_chat.witness.transcript import End, Frame
+
+from .test_judge import STAMP, Talk, World, exchange, message
 
 LATER = "2026-01-31T12:00:01.000Z"
 

@@ -1,4 +1,4 @@
-"""One user of the crash suite: comes, talks, loses the connection, comes back; and records all of it."""
+"""A user of a chat: comes, talks, loses the connection, comes back; and records all of it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from typing import Any
 import attrs
 import trio
 
-from .process import Running
-from .transcript import Connection, End, Frame, brief, is_entry
-from .wire import Lost, Wire
+from trio_chat.witness.transcript import Connection, End, Frame, brief, is_entry
+from trio_chat.witness.wire import Dial, Lost, Wire
 
 SECONDS = 10.0  # within which whatever is waited for must come
 WINDOW = 8  # commands that may be unanswered, before the next is sent
@@ -29,7 +28,7 @@ class Where:
     seq: int | None = None
 
 
-class Peer:
+class User:
     """A user of the name `name`; `others` may be written to. All choices come from `rng`."""
 
     def __init__(self, name: str, others: tuple[str, ...], rng: Random, *, basic: bool = False) -> None:
@@ -57,12 +56,15 @@ class Peer:
     # --- Connecting --------------------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def here(self, server: Running, *, positions: bool) -> AsyncIterator[None]:
-        """Be connected: resume, or come anew. Raises Lost where that fails; what is within ends when it is lost."""
-        record = self._record = Connection(self.name, server.number)
+    async def here(self, dial: Dial, process: int, *, positions: bool) -> AsyncIterator[None]:
+        """Be connected to server process number `process`: resume, or come anew.
+
+        What is within ends when the connection is lost. Raises Lost where none can be made. Cancelled: it is dropped.
+        """
+        record = self._record = Connection(self.name, process)
         self._waiting, self._ids, self._leaving, self.lost = {}, itertools.count(1), None, "never heard anything"
         try:
-            wire = self._wire = await Wire.open(server.port)
+            wire = self._wire = await Wire.open(dial)
         except Lost:
             record.end = End.LOST
             raise

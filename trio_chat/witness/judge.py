@@ -10,12 +10,12 @@ from typing import TypeAlias
 
 import attrs
 
-from .evidence import Claim, Evidence, Finding, Shown, committed_until
-from .folding import fold
-from .following import Follower, Memory
-from .places import Places
-from .sessions import Sessions
-from .transcript import Connection, Frame, brief
+from trio_chat.witness.evidence import Claim, Evidence, Finding, Shown, committed_until
+from trio_chat.witness.folding import fold
+from trio_chat.witness.following import Follower, Memory
+from trio_chat.witness.places import Places
+from trio_chat.witness.sessions import Sessions
+from trio_chat.witness.transcript import Connection, Frame, brief
 
 PRINTED = 10  # findings of a report
 Logs: TypeAlias = Mapping[str, "Log"]

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from .transcript import Connection, Frame, Place
+from trio_chat.witness.transcript import Connection, Frame, Place
 
 # What can be wrong, and the promise that it breaks (PROTOCOL.md, "Promises"; or the part that says it).
 KINDS = {
