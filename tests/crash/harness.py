@@ -21,7 +21,8 @@ import trio
 
 from trio_chat.witness.evidence import Finding
 from trio_chat.witness.judge import FIGURES, Log, Report, check
-from trio_chat.witness.transcript import End, room_key
+from trio_chat.witness.settling import settle
+from trio_chat.witness.transcript import End
 from trio_chat.witness.user import User
 from trio_chat.witness.wire import Lost
 
@@ -188,62 +189,12 @@ async def _play(peer: User, server: Running, rng: Random) -> None:
 
 
 async def _quiet(server: Running, peers: list[User]) -> tuple[dict[str, Log], str | None]:
-    """All come back, send again what was not acked, wait until everything has come, and read the logs.
-
-    Returns the logs, and where that did not come to its end: why.
-    """
+    """Wait until everything has come to everybody, read the logs, and stop the server; and what was wrong with that."""
     if not await server.ready():
         return {}, f"process {server.number} never listened"
-    logs: dict[str, Log] = {}
-    stages = dict.fromkeys([peer.name for peer in peers], "coming back")
-    written, settled = Barrier(len(peers)), Barrier(len(peers))
-
-    async def play(peer: User) -> None:
-        async with peer.here(server.dial, server.number, positions=True):
-            stages[peer.name] = "sending again"
-            await peer.resend()
-            await peer.answered()
-            stages[peer.name] = "waiting for the others"
-            await written.wait()
-            stages[peer.name] = "waiting for what the others sent"
-            await peer.settle()
-            stages[peer.name] = "reading the logs"
-            for room in peer.rooms:
-                key = room_key(room, peer.name)
-                if key not in logs:
-                    page, entries = await peer.log_of(room)
-                    same = tuple({**entry, "room": key} for entry in entries)  # whoever reads it
-                    logs[key] = Log(page["epoch"], page["first"], page["last"], same)
-            await settled.wait()
-            stages[peer.name] = "at the end"
-            await peer.go(End.AWAY)
-        if stages[peer.name] != "at the end":
-            stages[peer.name] += f", and lost the connection: {peer.lost}"
-
-    with trio.move_on_after(PATIENCE) as scope:
-        async with trio.open_nursery() as nursery:
-            for peer in peers:
-                nursery.start_soon(play, peer)
-    stuck = None
-    if scope.cancelled_caught:
-        where = "; ".join(f"{peer.name}: {stages[peer.name]}, {peer.unanswered}" for peer in peers)
-        stuck = f"process {server.number} had {PATIENCE:.0f} s of quiet, and it was not enough: {where}"
+    logs, stuck = await settle(peers, lambda _: server.dial, server.number)
     await server.stop()
     return logs, stuck
-
-
-class Barrier:
-    """Wait until all have come here."""
-
-    def __init__(self, parties: int) -> None:
-        self._missing, self._all = parties, trio.Event()
-
-    async def wait(self) -> None:
-        """Come, and wait for the others. Cancelled: one stays counted."""
-        self._missing -= 1
-        if not self._missing:
-            self._all.set()
-        await self._all.wait()
 
 
 def campaigns(seed: int, rounds: int, length: int) -> list[Campaign]:

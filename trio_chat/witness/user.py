@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from random import Random
@@ -29,9 +30,15 @@ class Where:
 
 
 class User:
-    """A user of the name `name`; `others` may be written to. All choices come from `rng`."""
+    """A user of the name `name`; `others` may be written to. All choices come from `rng`.
 
-    def __init__(self, name: str, others: tuple[str, ...], rng: Random, *, basic: bool = False) -> None:
+    After `patience` seconds without a byte a connection is given up. `deaf_until`: before that nothing is read.
+    """
+
+    def __init__(
+        self, name: str, others: tuple[str, ...], rng: Random, *, basic: bool = False, patience: float = math.inf
+    ) -> None:
+        self.patience, self.deaf_until = patience, 0.0
         self.name, self.connections = name, list[Connection]()
         self.rooms: dict[str, Where] = {}  # as we write them
         self.unacked: dict[str, Frame] = {}  # key → command, to be sent again
@@ -64,7 +71,7 @@ class User:
         record = self._record = Connection(self.name, process)
         self._waiting, self._ids, self._leaving, self.lost = {}, itertools.count(1), None, "never heard anything"
         try:
-            wire = self._wire = await Wire.open(dial)
+            wire = self._wire = await Wire.open(dial, patience=self.patience)
         except Lost:
             record.end = End.LOST
             raise
@@ -100,6 +107,7 @@ class User:
         self._waiting.clear()
         if not welcome["resumed"]:
             self.rooms, self._mine, self._seen = {}, [], []
+            self.unacked.clear()  # they were another's, for whom alone their keys are good
         self._session = welcome["session"]
         listed = {here["room"]: here for here in welcome["rooms"]}
         self.rooms = {room: at for room, at in self.rooms.items() if room in listed or not welcome["resumed"]}
@@ -112,6 +120,8 @@ class User:
         assert self._wire is not None
         try:
             while True:
+                if self.deaf_until > trio.current_time():
+                    await trio.sleep_until(self.deaf_until)
                 frame = await self._wire.receive()
                 self._record.got(trio.current_time(), frame)
                 self._learn(frame)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
@@ -27,21 +28,24 @@ class Lost(Exception):
 class Wire:
     """An upgraded connection. One task receives; any may send."""
 
-    def __init__(self, stream: trio.abc.Stream) -> None:
-        self._stream = stream
+    def __init__(self, stream: trio.abc.Stream, patience: float) -> None:
+        self._stream, self._patience = stream, patience
         self._parser = Frames()
         self._frames: list[tuple[int, bytes]] = []
         self._sending = trio.Lock()
         self.code: int | None = None  # of the server's close frame
 
     @classmethod
-    async def open(cls, dial: Dial, path: str = "/ws") -> Wire:
-        """Connect, and upgrade. Raises Lost. Cancelled: nothing is left open."""
+    async def open(cls, dial: Dial, path: str = "/ws", *, patience: float = math.inf) -> Wire:
+        """Connect, and upgrade; after `patience` seconds without a byte, it is lost.
+
+        Raises Lost. Cancelled: nothing is left open.
+        """
         try:
             stream = await dial()
         except OSError as error:
             raise Lost(str(error)) from None
-        wire = cls(stream)
+        wire = cls(stream, patience)
         try:
             await wire._upgrade(path)
         except BaseException:
@@ -88,7 +92,10 @@ class Wire:
 
     async def _read(self) -> bytes:
         try:
-            data = await self._stream.receive_some()
+            with trio.fail_after(self._patience):
+                data = await self._stream.receive_some()
+        except trio.TooSlowError:
+            raise Lost(f"silent for {self._patience:g} s") from None
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise Lost(str(error)) from None
         if not data:
