@@ -21,7 +21,7 @@ LAYERS = [
     {"log", "cluster", "client", "fuzz", "auth", "witness"},
     {"server"},
     {"sim", "bench"},
-    {"settings", "logs", "schema", "cli_log", "cli_token"},
+    {"settings", "logs", "schema", "cli_log", "cli_token", "cli_simulate"},
     {"cli_admin", "terminal"},
     {"cli", "run", "docs", "__main__", "__init__"},
 ]

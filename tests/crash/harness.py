@@ -173,7 +173,7 @@ async def _play(peer: User, server: Running, rng: Random) -> None:
         return  # offline, for the whole round
     while not server.dead.is_set():
         try:
-            async with peer.here(server.dial, server.number, positions=rng.random() < 0.7):
+            async with peer.here(server.dial, lambda: server.number, positions=rng.random() < 0.7):
                 await peer.resend()
                 for _ in range(rng.randrange(5, 400)):
                     await peer.act()

@@ -119,13 +119,13 @@ async def run_connection(
     try:
         with conn.scope, broker.commands.clone() as commands:  # `async with` would hide a bug behind a Cancelled
             async with trio.open_nursery() as tasks:
-                for task in (
-                    partial(read, conn, broker, commands, decode, tasks, prover, token),
-                    partial(write, conn),
-                    partial(heartbeat, conn, config.heartbeat.ping_interval, config.heartbeat.ping_timeout,
-                            config.limits.message_timeout),
+                for name, task in (
+                    ("reader", partial(read, conn, broker, commands, decode, tasks, prover, token)),
+                    ("writer", partial(write, conn)),
+                    ("heartbeat", partial(heartbeat, conn, config.heartbeat.ping_interval,
+                                          config.heartbeat.ping_timeout, config.limits.message_timeout)),
                 ):  # fmt: skip
-                    tasks.start_soon(_ending, conn, task)
+                    tasks.start_soon(_ending, conn, task, name=f"{name} {conn.id}")
     except* Exception:
         log.exception("bug in connection %d; only this connection ends", conn.id)
         conn.cut(Close.INTERNAL)

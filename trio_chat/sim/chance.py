@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from random import Random
 from typing import Any, TypeVar
@@ -39,7 +39,9 @@ def deterministic_scheduling(seed: object) -> Iterator[None]:
         run._r.setstate(before[1])
 
 
-def run_in_virtual_time(seed: object, main: Callable[..., Awaitable[T]], *args: Any) -> T:
+def run_in_virtual_time(
+    seed: object, main: Callable[..., Awaitable[T]], *args: Any, instruments: Sequence[trio.abc.Instrument] = ()
+) -> T:
     """`trio.run`, on a clock that starts at 0 and jumps to the next deadline whenever all tasks wait."""
     with deterministic_scheduling(seed):
-        return trio.run(main, *args, clock=MockClock(autojump_threshold=0), strict_exception_groups=True)
+        return trio.run(main, *args, clock=MockClock(autojump_threshold=0), instruments=instruments)

@@ -5,6 +5,7 @@ It promises what `Log` says: what was not committed when the process dies never 
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from random import Random
@@ -56,6 +57,7 @@ class VirtualLog:
         self._disk = disk
         self.restored = disk.restored()
         self._queue: deque[tuple[Job, Now | None]] = deque()
+        self._owed: deque[tuple[Job, Now | None]] = deque()  # what is to be kept, and the disk was full
         self._bell = trio.Event()
         self._dead = False
 
@@ -87,10 +89,9 @@ class VirtualLog:
     async def run(self, answered: Callable[[Answer], None]) -> None:
         """Commit batch by batch. Cancelled: what waits is not committed; see `close`."""
         while True:
-            await self._bell.wait()
+            with trio.move_on_after(RETRY if self._owed else math.inf):
+                await self._bell.wait()
             self._bell = trio.Event()
-            if not self._queue:
-                continue
             await trio.sleep(self._disk.latency * (0.5 + self._disk.rng.random()))
             batch, self._queue = self._queue, deque()
             for answer in self._commit(batch):
@@ -103,10 +104,12 @@ class VirtualLog:
         disk = self._disk
         answers: list[Answer] = []
         disk.commits += 1
+        if not disk.full:
+            batch, self._owed = self._owed + batch, deque()
         for job, now in batch:
             if isinstance(job, Keep | Discard | Forget):
                 if disk.full:
-                    self._queue.append((job, None))  # owed
+                    self._owed.append((job, None))
                 elif isinstance(job, Forget):
                     disk.entries.forget(job)
                 else:
@@ -119,8 +122,6 @@ class VirtualLog:
                 for change in job.keep if isinstance(job, Append) and isinstance(answer, Committed) else ():
                     disk.change(change)
                 answers.append(answer)
-        if self._queue:
-            self._bell.set()
         return answers
 
     def close(self) -> None:

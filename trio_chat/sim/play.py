@@ -57,7 +57,7 @@ async def act(actor: Actor, house: House) -> None:
     user, rng, tries = actor.user, actor.rng, 0
     while True:
         try:
-            async with user.here(actor.dial, house.number, positions=rng.random() < actor.plan.positions):
+            async with user.here(actor.dial, lambda: house.number, positions=rng.random() < actor.plan.positions):
                 tries = 0
                 await user.resend()
                 await BEHAVIOURS[actor.plan.behaviour](actor)

@@ -13,6 +13,7 @@ from trio_chat.sim.house import House
 from trio_chat.sim.network import Network, Packet, Weather
 from trio_chat.sim.play import act, cast, strike
 from trio_chat.sim.scenario import Scenario
+from trio_chat.sim.steps import Steps
 from trio_chat.sim.trace import Flight, Trace, logged
 from trio_chat.witness.evidence import Finding
 from trio_chat.witness.judge import Log, Report, check
@@ -44,15 +45,18 @@ class Outcome:
         return frozenset(finding.kind for finding in self.report.findings)
 
 
-def simulate(scenario: Scenario, seed: int) -> Outcome:
+def simulate(scenario: Scenario, seed: int, *, steps: bool = False) -> Outcome:
     """Play a scenario in virtual time, and judge all that anybody saw. Everything is decided by the two arguments.
+
+    `steps`: note which task of the server ran when, too.
 
     Raises:
         ScenarioError: the server's options are wrong.
     """
     trace, began = Trace(), time.perf_counter()
+    watched = [Steps(trace)] if steps else []
     with logged(trace):
-        report, virtual = run_in_virtual_time(seed, _play, scenario, seed, trace)
+        report, virtual = run_in_virtual_time(seed, _play, scenario, seed, trace, instruments=watched)
     real = time.perf_counter() - began
     return Outcome(
         scenario=scenario, seed=seed, report=report, trace=trace, digest=trace.digest, virtual=virtual, real=real

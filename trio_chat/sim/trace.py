@@ -14,8 +14,6 @@ import trio
 
 from trio_chat.witness.transcript import Connection, brief
 
-LANES = {"trio_chat.server.broker": "broker", "trio_chat.server.listener": "listener", "trio_chat.log": "log"}
-
 
 @attrs.frozen
 class Happening:
@@ -45,6 +43,7 @@ class Trace:
     happenings: list[Happening] = attrs.field(factory=list)
     flights: list[Flight] = attrs.field(factory=list)
     links: dict[int, str] = attrs.field(factory=dict)  # number → whose
+    steps: list[tuple[float, str]] = attrs.field(factory=list)  # when which task of the server ran, if that is noted
     warnings: list[str] = attrs.field(factory=list)  # what the server logged as an error
 
     def note(self, lane: str, kind: str, text: str) -> None:

@@ -38,7 +38,7 @@ class Sessions:
         self._evidence, self._window = evidence, resume_window
         self._session: Fact | None = None
         self._ended = False  # by a 1000
-        self._seen_at = 0.0  # when it was last connected
+        self._seen_at = 0.0  # when it was surely connected last
         self._rooms: dict[str, Fact] = {}  # room → whether we are in
         self._read: dict[str, Fact] = {}
         self.unsure = 0
@@ -51,7 +51,8 @@ class Sessions:
                 self._welcomed(connection, welcome)
                 self._during(connection)
             self._ended = self._ended or connection.end is End.LEFT
-            self._seen_at = connection.ended_at
+            heard = [line.at for line in connection.lines if not line.ours]  # what nobody heard may be of a dead link
+            self._seen_at = max([self._seen_at, *heard])
 
     def _welcomed(self, connection: Connection, welcome: Frame) -> None:
         evidence, session = self._evidence, self._session

@@ -8,7 +8,7 @@ import trio
 
 from trio_chat.witness.judge import Log
 from trio_chat.witness.transcript import End, room_key
-from trio_chat.witness.user import User
+from trio_chat.witness.user import ROOMS, User
 from trio_chat.witness.wire import Dial
 
 PATIENCE = 60.0  # seconds for all of it
@@ -27,9 +27,12 @@ async def settle(
     written, settled = Barrier(len(users)), Barrier(len(users))
 
     async def play(user: User) -> None:
-        async with user.here(dial(user), process, positions=True):
+        async with user.here(dial(user), lambda: process, positions=True):
             stages[user.name] = "sending again"
             await user.resend()
+            if user is users[0]:  # a room that all have left has a log, too
+                for room in ROOMS:
+                    await user.send("join", room=room)
             await user.answered()
             stages[user.name] = "waiting for the others"
             await written.wait()

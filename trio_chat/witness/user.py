@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from random import Random
 from typing import Any
@@ -63,18 +63,19 @@ class User:
     # --- Connecting --------------------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def here(self, dial: Dial, process: int, *, positions: bool) -> AsyncIterator[None]:
-        """Be connected to server process number `process`: resume, or come anew.
+    async def here(self, dial: Dial, process: Callable[[], int], *, positions: bool) -> AsyncIterator[None]:
+        """Be connected: resume, or come anew. `process`: the number of the server process that took the connection.
 
         What is within ends when the connection is lost. Raises Lost where none can be made. Cancelled: it is dropped.
         """
-        record = self._record = Connection(self.name, process)
+        record = self._record = Connection(self.name, 0)
         self._waiting, self._ids, self._leaving, self.lost = {}, itertools.count(1), None, "never heard anything"
         try:
             wire = self._wire = await Wire.open(dial, patience=self.patience)
         except Lost:
             record.end = End.LOST
             raise
+        record.process = process()
         self.connections.append(record)
         try:
             await self._connect(positions=positions)
@@ -298,6 +299,8 @@ class User:
             await self.send("history", room=room, after=after, limit=200)
             await self.answered()
             page = next(line.frame for line in reversed(self._record.lines) if line.frame.get("type") == "history")
+            if "entries" not in page:  # our own
+                raise Lost("a page of history was not answered in time")
             entries += page["entries"]
             if not page["more"] or not page["entries"]:
                 return page, entries
