@@ -91,6 +91,11 @@ class House:
         self._stop.set()
         await self._ended.wait()
 
+    async def settled(self) -> None:
+        """Wait until a process is up that is not about to go. Cancelled: nothing is lost."""
+        while not self.up.is_set() or self._stop.is_set():
+            await (self._ended.wait() if self.up.is_set() else self.up.wait())
+
     async def end(self) -> None:
         """Drain, and start no other."""
         if self.up.is_set():

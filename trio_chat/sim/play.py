@@ -21,7 +21,7 @@ from trio_chat.witness.wire import Dial, Lost
 
 FIRST_ADDRESS = ipaddress.IPv4Address("10.0.0.1")
 BACKOFF = 30.0  # seconds between two attempts to come back, at most
-SLEEP = 30.0  # seconds that a sleepy one does not read
+SLEEP = 15.0  # seconds that a sleepy one does not read: short enough that whoever is cut meanwhile may still resume
 STAY = 5.0  # seconds that one who churns stays, about
 
 
@@ -96,7 +96,7 @@ async def _sleepy(actor: Actor) -> None:
         for _ in range(5):
             await trio.sleep(actor.rng.expovariate(1 / actor.plan.every))
             await actor.user.post()
-        actor.user.deaf_until = trio.current_time() + SLEEP
+        actor.user.deafen(SLEEP)
 
 
 BEHAVIOURS = {"chat": _chat, "talk": _talk, "listen": _listen, "churn": _churn, "sleepy": _sleepy}

@@ -98,7 +98,7 @@ async def _play(scenario: Scenario, seed: int, trace: Trace) -> tuple[Report, fl
         for user in users:
             user.deaf_until = 0.0
         with trio.move_on_after(RESTART):
-            await house.up.wait()
+            await house.settled()
         dials = {actor.user.name: actor.dial for actor in actors}
         logs, stuck = await settle(users, lambda user: dials[user.name], house.number)
         await house.end()

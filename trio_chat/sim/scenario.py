@@ -37,7 +37,7 @@ Behaviour: TypeAlias = Literal[
     "talk",  # only says things
     "listen",  # only listens
     "churn",  # comes for a moment, and leaves
-    "sleepy",  # talks, and now and then does not read for half a minute
+    "sleepy",  # talks, and now and then does not read for a quarter of a minute
 ]
 Kind: TypeAlias = Literal[
     "crash",  # the process is killed; after `lasts` the next one starts

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import trio
 
 from trio_chat.witness.judge import Log
 from trio_chat.witness.transcript import End, room_key
 from trio_chat.witness.user import ROOMS, User
-from trio_chat.witness.wire import Dial
+from trio_chat.witness.wire import Dial, Lost
 
 PATIENCE = 60.0  # seconds for all of it
+AGAIN = 0.1  # seconds after which to try again to connect
 
 
 async def settle(
@@ -27,6 +29,12 @@ async def settle(
     written, settled = Barrier(len(users)), Barrier(len(users))
 
     async def play(user: User) -> None:
+        while stages[user.name] == "coming back":
+            with suppress(Lost):
+                await stay(user)
+            await trio.sleep(AGAIN)
+
+    async def stay(user: User) -> None:
         async with user.here(dial(user), lambda: process, positions=True):
             stages[user.name] = "sending again"
             await user.resend()
