@@ -102,6 +102,13 @@ def seed(session: nox.Session) -> None:
 
 
 @nox.session
+def simulate(session: nox.Session) -> None:
+    """Run fresh seeds of the whole server in virtual time, and print them; `-- --minutes 60` for an hour of them."""
+    session.install("-e.")
+    session.run("trio-chat", "simulate", *(session.posargs or ("--minutes", "10")))
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Write the generated pages of docs/ anew."""
     session.install("-e.")
