@@ -18,10 +18,11 @@ from trio_chat.core.state import ChatState
 from trio_chat.sim.disk import Disk, VirtualLog
 from trio_chat.sim.player import page
 from trio_chat.sim.run import Outcome, simulate
-from trio_chat.sim.scenario import FaultPlan, Scenario, UsersPlan, invent
+from trio_chat.sim.scenario import FaultPlan, Scenario, UsersPlan, invent, load
 from trio_chat.sim.shrink import candidates, shrink
 
 SEEDS = range(1, 13)
+KEPT = sorted((Path(__file__).parent / "kept").glob("simulate-*.toml"))  # each was a finding once
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -29,6 +30,11 @@ def test_every_promise_is_kept(seed: int) -> None:
     outcome = simulate(invent(seed, seconds=30.0), seed)
     assert outcome.report.findings == []
     assert outcome.report.acked > 0
+
+
+@pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
+def test_what_was_found_once_is_not_found_again(path: Path) -> None:
+    assert simulate(load(path), int(path.stem.partition("-")[2])).report.findings == []
 
 
 @pytest.mark.parametrize("hash_seed", ["1", "4711"])

@@ -107,11 +107,16 @@ class Evidence:
 
 
 def names_of_several(connections: list[Connection]) -> frozenset[str]:
-    """The names that were more than one user: of a guest, with the session ends the user."""
+    """The names that may have been more than one user: of a guest, with the session ends the user.
+
+    Who never heard its welcome was one, too, and cannot come back to it.
+    """
     counted: dict[str, int] = {}
     for connection in connections:
         welcome = connection.welcome
-        if welcome is not None and not welcome["resumed"]:
+        lines = connection.lines
+        unheard = lines and all(line.ours for line in lines) and "resume" not in lines[0].frame
+        if unheard or (welcome is not None and not welcome["resumed"]):
             counted[connection.name] = counted.get(connection.name, 0) + 1
     return frozenset(name for name, count in counted.items() if count > 1)
 

@@ -38,7 +38,7 @@ class Sessions:
         self._evidence, self._window = evidence, resume_window
         self._session: Fact | None = None
         self._ended = False  # by a 1000
-        self._seen_at = self._unheard = 0.0  # when it was surely connected last, but for so many seconds
+        self._seen_at = 0.0  # when it was surely connected last
         self._rooms: dict[str, Fact] = {}  # room → whether we are in
         self._read: dict[str, Fact] = {}
         self.unsure = 0
@@ -51,15 +51,13 @@ class Sessions:
                 self._welcomed(connection, welcome)
                 self._during(connection)
             self._ended = self._ended or connection.end is End.LEFT or connection.goodbye
-            self._unheard = connection.unheard
-            heard = [line.at for line in connection.lines if not line.ours]  # what nobody heard may be of a dead link
-            self._seen_at = max([self._seen_at, *heard])
+            self._seen_at = max([self._seen_at, *_answered(connection)])
 
     def _welcomed(self, connection: Connection, welcome: Frame) -> None:
         evidence, session = self._evidence, self._session
         asked = connection.lines[0].frame.get("resume", {}).get("session")
         if session is not None and asked == session.value and not welcome["resumed"] and not self._ended:
-            away = connection.opened_at - self._seen_at + self._unheard
+            away = connection.opened_at - self._seen_at
             if away < self._window - EDGE and session.holds(evidence, connection.process):
                 text = f"{connection.name}, process {connection.process}: not resumed, after {away:.1f} s"
                 evidence.find("session", text, brief(connection.lines[0].frame), brief(welcome))
@@ -138,3 +136,10 @@ class Sessions:
                 known = self._read.get(room)
                 if known is None or known.value < command["seq"]:
                     self._read[room] = attrs.evolve(fact, value=command["seq"])
+
+
+def _answered(connection: Connection) -> list[float]:
+    """When commands were sent that were answered: the connection was up then. What is heard may be of a dead one."""
+    asked = {line.frame["id"]: line.at for line in connection.lines if line.ours and "id" in line.frame}
+    answers = [line.frame.get("id") for line in connection.lines if not line.ours]
+    return [asked[number] for number in answers if number in asked]

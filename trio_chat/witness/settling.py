@@ -49,8 +49,9 @@ async def settle(
             stages[user.name] = "reading the logs"
             for room in user.rooms:
                 key = room_key(room, user.name)
-                if key not in logs:
-                    page, entries = await user.log_of(room)
+                found = None if key in logs else await user.log_of(room)
+                if found is not None:
+                    page, entries = found
                     same = tuple({**entry, "room": key} for entry in entries)  # whoever reads it
                     logs[key] = Log(page["epoch"], page["first"], page["last"], same)
             await settled.wait()

@@ -61,7 +61,6 @@ class Connection:
     patient: bool = False
     settled: bool = False
     goodbye: bool = False  # we closed it with 1000, whether or not that arrived
-    unheard: float = 0.0  # seconds for which we did not listen, at most: so long before its end it may have been over
 
     @property
     def opened_at(self) -> float:

@@ -175,8 +175,11 @@ class User:
 
     # --- Talking -----------------------------------------------------------------------------------------------------
 
-    async def send(self, type: str, *, quiet: bool = False, **fields: Any) -> None:
-        """Send a command, with an `id` unless `quiet`, when there are not too many unanswered. Raises Lost."""
+    async def send(self, type: str, *, quiet: bool = False, **fields: Any) -> int:
+        """Send a command, with the `id` that is returned unless `quiet`, when there are not too many unanswered.
+
+        Raises Lost.
+        """
         assert self._wire is not None
         async with self._news:
             while len(self._waiting) >= WINDOW:
@@ -187,6 +190,7 @@ class User:
         if not quiet:
             self._waiting[number] = frame
         await self._wire.send(frame)
+        return number
 
     async def resend(self) -> None:
         """Send again what may be lost, with its key."""
@@ -295,17 +299,22 @@ class User:
     def deafen(self, seconds: float) -> None:
         """Read nothing for a while."""
         self.deaf_until = trio.current_time() + seconds
-        self._record.unheard = seconds
 
-    async def log_of(self, room: str) -> tuple[Frame, list[Frame]]:
-        """The newest page and all entries of a room's log, while nobody writes. Raises Lost."""
+    async def log_of(self, room: str) -> tuple[Frame, list[Frame]] | None:
+        """The newest page and all entries of a room's log, while nobody writes; None where there is none. Raises Lost.
+
+        A conversation ends with a guest, and the other is not told.
+        """
         entries: list[Frame] = []
         after = 0
         while True:
-            await self.send("history", room=room, after=after, limit=200)
+            number = await self.send("history", room=room, after=after, limit=200)
             await self.answered()
-            page = next(line.frame for line in reversed(self._record.lines) if line.frame.get("type") == "history")
-            if "entries" not in page:  # our own: we were too fast, or it was not answered
+            heard = (line.frame for line in reversed(self._record.lines) if not line.ours)
+            page = next((frame for frame in heard if frame.get("id") == number), {})
+            if page.get("code") == "no_such_room":
+                return None
+            if "entries" not in page:  # we were too fast, or it was not answered
                 await trio.sleep(TOO_FAST)
                 continue
             entries += page["entries"]
