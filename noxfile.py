@@ -103,9 +103,10 @@ def seed(session: nox.Session) -> None:
 
 @nox.session
 def simulate(session: nox.Session) -> None:
-    """Run fresh seeds of the whole server in virtual time, and print them; `-- --minutes 60` for an hour of them."""
+    """Run fresh seeds of the whole server in virtual time; `-- --short`: half a minute; `-- --minutes 60`: an hour."""
     session.install("-e.")
-    session.run("trio-chat", "simulate", *(session.posargs or ("--minutes", "10")))
+    arguments = ["--minutes", "0.5"] if session.posargs == ["--short"] else session.posargs
+    session.run("trio-chat", "simulate", *(arguments or ("--minutes", "10")))
 
 
 @nox.session

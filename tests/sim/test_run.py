@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -167,19 +168,19 @@ def test_a_failure_is_made_small(monkeypatch: pytest.MonkeyPatch) -> None:
     _forgets_what_it_acked(monkeypatch)
     faults = (
         FaultPlan(kind="cut", at=5.0),
-        FaultPlan(kind="crash", at=20.0, lasts=1.0),
-        FaultPlan(kind="stall", at=25.0),
+        FaultPlan(kind="crash", at=10.0, lasts=1.0),
+        FaultPlan(kind="stall", at=12.0),
     )
     large = Scenario(
-        seconds=40.0, users=(UsersPlan(count=4, every=0.3), UsersPlan(count=2, behaviour="listen")), faults=faults
+        seconds=15.0, users=(UsersPlan(count=4, every=0.3), UsersPlan(count=2, behaviour="listen")), faults=faults
     )
     failed = simulate(large, 3)
     tried: list[Outcome] = []
-    small = shrink(failed, 20.0, tried.append)
+    small = shrink(failed, math.inf, tried.append)
     assert small.kinds & failed.kinds
     assert [fault.kind for fault in small.scenario.faults] == ["crash"]
     assert sum(group.count for group in small.scenario.users) <= 2
-    assert small.scenario.seconds < 40
+    assert small.scenario.seconds < 15
     assert len(tried) > 5
     assert simulate(small.scenario, 3).digest == small.digest
 
