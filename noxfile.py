@@ -105,7 +105,7 @@ def seed(session: nox.Session) -> None:
 def simulate(session: nox.Session) -> None:
     """Run fresh seeds of the whole server in virtual time; `-- --short`: half a minute; `-- --minutes 60`: an hour."""
     session.install("-e.")
-    arguments = ["--minutes", "0.5"] if session.posargs == ["--short"] else session.posargs
+    arguments = ["--minutes", "0.5", "--length", "20"] if session.posargs == ["--short"] else session.posargs
     session.run("trio-chat", "simulate", *(arguments or ("--minutes", "10")))
 
 

@@ -31,6 +31,9 @@ def simulate(
     seed: Annotated[int | None, Parameter(help="else one that nobody chose", show_default=False)] = None,
     runs: Annotated[int, Parameter(help="as many seeds, one after the other")] = 1,
     minutes: Annotated[float, Parameter(help="go on with further seeds for so long", show_default=False)] = 0.0,
+    length: Annotated[
+        float, Parameter(help="virtual seconds of a scenario that is made up; else as it comes", show_default=False)
+    ] = 0.0,
     trace: Annotated[
         Path | None, Parameter(help="write the last run as a page to be played", metavar="PATH", show_default=False)
     ] = None,
@@ -58,6 +61,7 @@ def simulate(
     bounds = (
         ("runs", runs, 1, 1_000_000),
         ("minutes", minutes, 0, 1440),
+        ("length", length, 0, 100_000),
         ("clients", clients, 1, MOST_CLIENTS),
         ("addresses", addresses, 1, clients),
         ("away", away, 0, 3600),
@@ -65,10 +69,22 @@ def simulate(
     for name, value, low, high in bounds:
         if not low <= value <= high:
             return _fail(f"--{name}: {value:g} must be from {low:,} to {high:,}")
+    if length and scenario is not None:
+        return _fail(f"--length: {length:g}, and {scenario} says for itself how long it is")
     try:
         if storm:
             return storms(config, seed, clients, addresses, away, chart, as_json=json)
-        return play(Wanted(scenario=scenario, seed=seed, runs=runs, minutes=minutes, trace=trace, keep=keep, json=json))
+        wanted = Wanted(
+            scenario=scenario,
+            seed=seed,
+            runs=runs,
+            minutes=minutes,
+            length=length,
+            trace=trace,
+            keep=keep,
+            json=json,
+        )
+        return play(wanted)
     except (ScenarioError, ConfigError) as error:
         return _fail(str(error))
     except OSError as error:

@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.process import ROOT
 from trio_chat.sim import tool
 from trio_chat.sim.run import Outcome, simulate
-from trio_chat.sim.scenario import load
+from trio_chat.sim.scenario import invent, load
 from trio_chat.sim.tool import Wanted, play
 from trio_chat.witness.evidence import Finding
 
@@ -35,6 +35,12 @@ def test_a_scenario_and_a_page_to_be_played(tmp_path: Path) -> None:
     assert lines[0].endswith("lost 0: ok")
     assert lines[-1] == "2 runs, 0 failed"
     assert "Seed 5, " in (tmp_path / "run.html").read_text()
+
+
+def test_what_is_made_up_is_as_long_as_asked_for() -> None:
+    code, out, _ = run("--seed", "4", "--length", "10", "--json")
+    assert code == 0
+    assert 10 < json.loads(out)["virtual"] == pytest.approx(simulate(invent(4, seconds=10.0), 4).virtual, abs=0.001)
 
 
 def test_for_programs() -> None:
@@ -62,6 +68,7 @@ def test_a_storm_by_the_servers_own_file(tmp_path: Path) -> None:
     [
         (("none.toml",), "none.toml: No such file or directory\n"),
         (("--runs", "0"), "--runs: 0 must be from 1 to 1,000,000\n"),
+        (("--length", "9", str(SHORT)), f"--length: 9, and {SHORT} says for itself how long it is\n"),
         (("--storm", "--clients", "5", "--addresses", "6"), "--addresses: 6 must be from 1 to 5\n"),
         (("--storm", "--config", "none.toml"), "--config: none.toml: No such file or directory\n"),
         (("--seed", "4", "--trace", "/nowhere/run.html", str(SHORT)), "/nowhere/run.html: No such file or directory\n"),
@@ -82,7 +89,7 @@ def test_what_failed_is_made_smaller_and_kept(
 
     monkeypatch.setattr(tool, "simulate", broken)
     monkeypatch.setattr(tool, "SHRINKING", 0.0)
-    wanted = Wanted(scenario=SHORT, seed=4, runs=1, minutes=0, trace=None, keep=tmp_path, json=False)
+    wanted = Wanted(scenario=SHORT, seed=4, runs=1, minutes=0, length=0, trace=None, keep=tmp_path, json=False)
     assert play(wanted) == 1
     kept = tmp_path / "simulate-4.toml"
     assert load(kept) == load(SHORT)

@@ -33,6 +33,7 @@ class Wanted:
     seed: int | None
     runs: int
     minutes: float
+    length: float
     trace: Path | None
     keep: Path
     json: bool
@@ -50,7 +51,7 @@ def play(wanted: Wanted) -> int:
     while number < wanted.runs or time.monotonic() < until:
         seed = first + number
         number += 1
-        outcome = simulate(given or invent(seed), seed)
+        outcome = simulate(given or invent(seed, seconds=wanted.length), seed)
         print(msgspec.json.encode(_summary(outcome)).decode() if wanted.json else line(outcome), flush=True)
         if outcome.failed:
             failed += 1
