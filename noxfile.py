@@ -109,6 +109,16 @@ def seed(session: nox.Session) -> None:
 
 
 @nox.session
+def simulate(session: nox.Session) -> None:
+    """Run fresh seeds of the whole server in virtual time; `-- --short`: from 1 on, 30 s; `-- --minutes 60`: an hour."""
+    session.install("-e.")
+    arguments = (
+        ["--seed", "1", "--minutes", "0.5", "--length", "20"] if session.posargs == ["--short"] else session.posargs
+    )
+    session.run("trio-chat", "simulate", *(arguments or ("--minutes", "10")))
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Write the generated pages of docs/ anew."""
     session.install("-e.")

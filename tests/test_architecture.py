@@ -19,11 +19,11 @@ LAYERS = [
     {"config"},
     {"core"},
     {"schema"},
-    {"log", "cluster", "client", "auth"},
+    {"log", "cluster", "client", "auth", "witness"},
     {"fuzz"},
     {"server"},
     {"sim", "bench"},
-    {"settings", "logs", "cli_log", "cli_token"},
+    {"settings", "logs", "cli_log", "cli_token", "cli_simulate"},
     {"cli_admin", "terminal"},
     {"cli", "run", "docs", "__main__", "__init__"},
 ]

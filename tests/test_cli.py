@@ -59,7 +59,7 @@ def test_module_is_the_script() -> None:
     assert done.stdout.strip() == trio_chat.__version__
 
 
-FIRST = "The command comes first: serve, check-config, schema, connect, log, admin, bench, fuzz, token."
+FIRST = "The command comes first: serve, check-config, schema, connect, log, admin, bench, fuzz, simulate, token."
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,8 @@ from trio_chat.bench.tool import HELP as BENCH_HELP
 from trio_chat.bench.tool import bench
 from trio_chat.cli_admin import build_admin
 from trio_chat.cli_log import build_log
+from trio_chat.cli_simulate import HELP as SIMULATE_HELP
+from trio_chat.cli_simulate import simulate
 from trio_chat.cli_token import token
 from trio_chat.config import OPTIONS, Config, ConfigError
 from trio_chat.fuzz.tool import HELP as FUZZ_HELP
@@ -70,6 +72,7 @@ def build() -> App:
     app.command(connect, help=CONNECT_HELP)
     app.command(bench, help=BENCH_HELP)
     app.command(fuzz, help=FUZZ_HELP)
+    app.command(simulate, help=SIMULATE_HELP)
     app.command(token)
     return app
 
@@ -158,7 +161,7 @@ def _command_line(argv: Sequence[str]) -> int:
         return code
     except UnusedCliTokensError as error:
         stray = error.unused_tokens[0] if error.unused_tokens else ""
-        commands = "serve, check-config, schema, connect, log, admin, bench, fuzz, token"
+        commands = "serve, check-config, schema, connect, log, admin, bench, fuzz, simulate, token"
         return _fail(f"{stray!r}: no such command or argument. The command comes first: {commands}.")
     except CycloptsError as error:
         return _fail(repr(str(error))[1:-1])

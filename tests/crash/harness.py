@@ -19,13 +19,15 @@ from random import Random
 import attrs
 import trio
 
-from .checker import FIGURES, Log, Report, check
-from .evidence import Finding
-from .peer import Peer
+from trio_chat.witness.evidence import Finding
+from trio_chat.witness.judge import FIGURES, Log, Report, check
+from trio_chat.witness.settling import settle
+from trio_chat.witness.transcript import End
+from trio_chat.witness.user import User
+from trio_chat.witness.wire import Lost
+
 from .process import Running, start
 from .server import Plan
-from .transcript import End, room_key
-from .wire import Lost
 
 NAMES = ("ann", "ben", "cleo", "dan", "eve")
 QUICK = {
@@ -94,7 +96,7 @@ async def run(campaign: Campaign, directory: Path) -> Outcome:
     began = time.monotonic()
     rng = Random(campaign.seed)
     peers = [
-        Peer(
+        User(
             name,
             tuple(other for other in NAMES if other != name),
             Random(f"{campaign.seed}{name}"),
@@ -148,7 +150,7 @@ def _plan(campaign: Campaign, rng: Random) -> Plan | None:
     return Plan(sql, int(most ** rng.random()) if early else rng.randint(1, most), micros)
 
 
-async def _round(server: Running, peers: list[Peer], rng: Random, *, dies: bool = False, calm: bool = False) -> None:
+async def _round(server: Running, peers: list[User], rng: Random, *, dies: bool = False, calm: bool = False) -> None:
     """Talk until the server is dead: by itself, or killed from outside; or `calm`, until all connections are."""
     if not await server.ready():
         return
@@ -165,13 +167,13 @@ async def _round(server: Running, peers: list[Peer], rng: Random, *, dies: bool 
             await server.dead.wait()
 
 
-async def _play(peer: Peer, server: Running, rng: Random) -> None:
+async def _play(peer: User, server: Running, rng: Random) -> None:
     """Come and talk, now and then lose the connection or go away for a while, until the server is dead."""
     if rng.random() < 0.1:
         return  # offline, for the whole round
     while not server.dead.is_set():
         try:
-            async with peer.here(server, positions=rng.random() < 0.7):
+            async with peer.here(server.dial, lambda: server.number, positions=rng.random() < 0.7):
                 await peer.resend()
                 for _ in range(rng.randrange(5, 400)):
                     await peer.act()
@@ -186,63 +188,13 @@ async def _play(peer: Peer, server: Running, rng: Random) -> None:
             await server.dead.wait()
 
 
-async def _quiet(server: Running, peers: list[Peer]) -> tuple[dict[str, Log], str | None]:
-    """All come back, send again what was not acked, wait until everything has come, and read the logs.
-
-    Returns the logs, and where that did not come to its end: why.
-    """
+async def _quiet(server: Running, peers: list[User]) -> tuple[dict[str, Log], str | None]:
+    """Wait until everything has come to everybody, read the logs, and stop the server; and what was wrong with that."""
     if not await server.ready():
         return {}, f"process {server.number} never listened"
-    logs: dict[str, Log] = {}
-    stages = dict.fromkeys([peer.name for peer in peers], "coming back")
-    written, settled = Barrier(len(peers)), Barrier(len(peers))
-
-    async def play(peer: Peer) -> None:
-        async with peer.here(server, positions=True):
-            stages[peer.name] = "sending again"
-            await peer.resend()
-            await peer.answered()
-            stages[peer.name] = "waiting for the others"
-            await written.wait()
-            stages[peer.name] = "waiting for what the others sent"
-            await peer.settle()
-            stages[peer.name] = "reading the logs"
-            for room in peer.rooms:
-                key = room_key(room, peer.name)
-                if key not in logs:
-                    page, entries = await peer.log_of(room)
-                    same = tuple({**entry, "room": key} for entry in entries)  # whoever reads it
-                    logs[key] = Log(page["epoch"], page["first"], page["last"], same)
-            await settled.wait()
-            stages[peer.name] = "at the end"
-            await peer.go(End.AWAY)
-        if stages[peer.name] != "at the end":
-            stages[peer.name] += f", and lost the connection: {peer.lost}"
-
-    with trio.move_on_after(PATIENCE) as scope:
-        async with trio.open_nursery() as nursery:
-            for peer in peers:
-                nursery.start_soon(play, peer)
-    stuck = None
-    if scope.cancelled_caught:
-        where = "; ".join(f"{peer.name}: {stages[peer.name]}, {peer.unanswered}" for peer in peers)
-        stuck = f"process {server.number} had {PATIENCE:.0f} s of quiet, and it was not enough: {where}"
+    logs, stuck = await settle(peers, lambda _: server.dial, server.number)
     await server.stop()
     return logs, stuck
-
-
-class Barrier:
-    """Wait until all have come here."""
-
-    def __init__(self, parties: int) -> None:
-        self._missing, self._all = parties, trio.Event()
-
-    async def wait(self) -> None:
-        """Come, and wait for the others. Cancelled: one stays counted."""
-        self._missing -= 1
-        if not self._missing:
-            self._all.set()
-        await self._all.wait()
 
 
 def campaigns(seed: int, rounds: int, length: int) -> list[Campaign]:

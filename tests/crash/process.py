@@ -30,6 +30,10 @@ class Running:
     listening: trio.Event = attrs.field(factory=trio.Event)
     dead: trio.Event = attrs.field(factory=trio.Event)
 
+    async def dial(self) -> trio.abc.Stream:
+        """Connect. Cancelled: nothing is left open. Raises OSError."""
+        return await trio.open_tcp_stream("127.0.0.1", self.port)
+
     @property
     def where(self) -> str:
         """Where it was in its log file when it died; see `tests.crash.server`. `?`: nobody knows."""

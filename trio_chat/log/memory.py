@@ -35,7 +35,7 @@ from trio_chat.core.effects import (
 )
 from trio_chat.core.errors import ErrorCode
 from trio_chat.core.posting import ENTRY_HEAD
-from trio_chat.core.records import ForgetRecord, Restored
+from trio_chat.core.records import ForgetRecord, Restored, Span
 from trio_chat.core.words import words_of
 from trio_chat.log.marks import Marks, digest, shown_size
 
@@ -205,6 +205,10 @@ class MemoryLog:
         self.bytes = 0
         self.restored = Restored()
         self.trouble: str | None = None
+
+    def spans(self) -> dict[str, Span]:
+        """What is held of each room."""
+        return {key: Span(epoch=room.epoch, first=room.first, last=room.last) for key, room in self._rooms.items()}
 
     def submit(self, request: Request, now: Now) -> Answer:
         """Answer at once; see `Log`."""

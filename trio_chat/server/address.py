@@ -16,9 +16,9 @@ LOCAL = ipaddress.IPv4Address("127.0.0.1")
 
 
 def peer_of(stream: trio.abc.Stream) -> Address:
-    """The socket's other end. A stream that is no socket (in memory) counts as this machine."""
+    """The socket's other end. A stream in memory may say an `address`; else it counts as this machine."""
     if not isinstance(stream, trio.SocketStream):
-        return LOCAL
+        return getattr(stream, "address", LOCAL)
     try:
         host = stream.socket.getpeername()[0]
         return unmapped(ipaddress.ip_address(str(host).partition("%")[0]))

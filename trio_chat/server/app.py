@@ -38,7 +38,7 @@ from trio_chat.log.memory import MemoryLog
 from trio_chat.log.sqlite import open_sqlite
 from trio_chat.server.admin import AdminDoor, token_of
 from trio_chat.server.broker import Broker
-from trio_chat.server.connection import GRACE
+from trio_chat.server.connection import GRACE, new_token
 from trio_chat.server.doors import Doors
 from trio_chat.server.listener import Listener
 from trio_chat.server.tls import Certificate
@@ -60,6 +60,7 @@ async def serve(
     entries: Log | None = None,
     wall: Callable[[], float] = time.time,
     secrets: Secrets | None = None,
+    token: Callable[[], str] = new_token,
     certificate: Certificate | None = None,
     task_status: trio.TaskStatus[list[Address]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -74,6 +75,7 @@ async def serve(
         entries: the log, instead of the one that `config` names.
         wall: seconds since 1970; for a simulator to hand in its own.
         secrets: the randomness of this start, likewise.
+        token: makes the token of a session, likewise.
         certificate: instead of the one that `config` names; whoever holds it can `reload` it.
         task_status: is given the addresses that are listened on.
 
@@ -90,7 +92,7 @@ async def serve(
         listeners = await trio.open_tcp_listeners(config.listen.port, host=config.listen.host, backlog=BACKLOG)
     admin: Sequence[trio.abc.Listener[trio.abc.Stream]] = ()
     try:
-        admin, token = await _admin(config)
+        admin, admin_token = await _admin(config)
         async with _opened(config, entries, boot, wall) as log:
             broker = _broker(config, log, secrets or Secrets(boot=boot, ticket_key=_ticket_key(log)), wall)
             broker.restore()
@@ -99,8 +101,8 @@ async def serve(
                 async with trio.open_nursery() as core:
                     core.start_soon(broker.run)
                     core.start_soon(log.run, broker.answered)
-                    doors = Doors(config, broker, certificate, prover)
-                    door = AdminDoor(config.admin, token, broker, stop.set)
+                    doors = Doors(config, broker, certificate, prover, token)
+                    door = AdminDoor(config.admin, admin_token, broker, stop.set)
                     await _accept(config, doors, broker, door, listeners, admin, stop, task_status)
                     core.cancel_scope.cancel()
             finally:

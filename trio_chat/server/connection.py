@@ -35,6 +35,11 @@ LATE = 1.0  # seconds that a heartbeat may wake late, before it takes that for a
 TOKEN_BYTES = 24  # of a session token
 
 
+def new_token() -> str:
+    """A token that nobody can guess."""
+    return secrets.token_urlsafe(TOKEN_BYTES)
+
+
 @attrs.frozen
 class Ended:
     """How a connection came to its end: by the client's close `code`, or by our `cut`. Neither: it was lost."""
@@ -108,18 +113,19 @@ async def run_connection(
     config: Config,
     decode: Callable[[str | bytes], Command],
     prover: Prover | None = None,
+    token: Callable[[], str] = new_token,
 ) -> None:
     """Run an admitted connection to its end, farewell included. Cancelled: it ends, after `GRACE` seconds at most."""
     try:
         with conn.scope, broker.commands.clone() as commands:  # `async with` would hide a bug behind a Cancelled
             async with trio.open_nursery() as tasks:
-                for task in (
-                    partial(read, conn, broker, commands, decode, tasks, prover),
-                    partial(write, conn),
-                    partial(heartbeat, conn, config.heartbeat.ping_interval, config.heartbeat.ping_timeout,
-                            config.limits.message_timeout),
+                for name, task in (
+                    ("reader", partial(read, conn, broker, commands, decode, tasks, prover, token)),
+                    ("writer", partial(write, conn)),
+                    ("heartbeat", partial(heartbeat, conn, config.heartbeat.ping_interval,
+                                          config.heartbeat.ping_timeout, config.limits.message_timeout)),
                 ):  # fmt: skip
-                    tasks.start_soon(_ending, conn, task)
+                    tasks.start_soon(_ending, conn, task, name=f"{name} {conn.id}")
     except* Exception:
         log.exception("bug in connection %d; only this connection ends", conn.id)
         conn.cut(Close.INTERNAL)
@@ -155,6 +161,7 @@ async def read(
     decode: Callable[[str | bytes], Command],
     nursery: trio.Nursery,
     prover: Prover | None = None,
+    token: Callable[[], str] = new_token,
 ) -> Ended:
     """Bytes → frames → commands → broker. Cancelled: what was received and not handed over is lost, and was not acked.
 
@@ -174,7 +181,7 @@ async def read(
                 too_large = Error(content="The message is too large", code=ErrorCode.TOO_LARGE.value)
                 conn.outbox.put(Frame(frame(encode(too_large))))
             return Ended(cut=error.code)
-        received = [_received(conn.id, message, decode) for message in messages]
+        received = [_received(conn.id, message, decode, token) for message in messages]
         if prover is not None:
             received = [await _proven(conn, broker, prover, one) for one in received]
         try:
@@ -190,12 +197,14 @@ async def read(
             await trio.lowlevel.checkpoint()
 
 
-def _received(conn: ConnId, message: str | bytes, decode: Callable[[str | bytes], Command]) -> Received:
+def _received(
+    conn: ConnId, message: str | bytes, decode: Callable[[str | bytes], Command], token: Callable[[], str]
+) -> Received:
     if isinstance(message, str):
         command = decode(message)
     else:
         command = Bad(code=ErrorCode.UNSUPPORTED_DATA, content=ErrorCode.UNSUPPORTED_DATA.text)
-    fresh = secrets.token_urlsafe(TOKEN_BYTES) if isinstance(command, Connect | Register | Login) else ""
+    fresh = token() if isinstance(command, Connect | Register | Login) else ""
     return Received(conn, command, fresh, len(message))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import math
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from functools import partial
 
@@ -17,7 +18,7 @@ from trio_chat.core.effects import Admit, Disconnected, Refused
 from trio_chat.server import http, pages, proxy
 from trio_chat.server.address import Address, Forwarded, Networks, counted_as, site_of
 from trio_chat.server.broker import Broker
-from trio_chat.server.connection import Connection, run_connection
+from trio_chat.server.connection import Connection, new_token, run_connection
 from trio_chat.server.entry import Lists, Pace, Waiting
 from trio_chat.server.listener import BARRED
 from trio_chat.server.outbox import Outbox
@@ -35,9 +36,15 @@ class Doors:
     """Serves whoever comes: what all connections share. `certificate`: what sockets are encrypted with, if they are."""
 
     def __init__(
-        self, config: Config, broker: Broker, certificate: Certificate | None = None, prover: Prover | None = None
+        self,
+        config: Config,
+        broker: Broker,
+        certificate: Certificate | None = None,
+        prover: Prover | None = None,
+        token: Callable[[], str] = new_token,
     ) -> None:
         self._config, self._broker, self._certificate, self._prover = config, broker, certificate, prover
+        self._token = token
         self._ids = itertools.count(1)
         limits, listen = config.limits, config.listen
         self._decode = Decoder(content_chars=limits.content_chars, message_bytes=limits.max_message_bytes).decode
@@ -57,7 +64,7 @@ class Doors:
             try:
                 conn = await self._enter(stream, wire, peer, deadline, over)
                 if conn is not None:  # nothing of the request is held from here on
-                    await run_connection(conn, self._broker, self._config, self._decode, self._prover)
+                    await run_connection(conn, self._broker, self._config, self._decode, self._prover, self._token)
             except* (trio.BrokenResourceError, trio.ClosedResourceError):
                 log.debug("a peer left")
             except* Exception:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import trio
 
 RECEIVE_BYTES = 65_536
 
 
+@runtime_checkable
 class Wire(Protocol):
     """What the rest of the server needs of a stream. All raise `trio.BrokenResourceError` when the peer is gone."""
 
@@ -140,5 +141,7 @@ class StreamWire:
 
 
 def wire_of(stream: trio.abc.Stream) -> Wire:
-    """The best wire over `stream`."""
-    return SocketWire(stream) if isinstance(stream, trio.SocketStream) else StreamWire(stream)
+    """The best wire over `stream`. One in memory may be one itself: then it is written to at once, as a socket is."""
+    if isinstance(stream, trio.SocketStream):
+        return SocketWire(stream)
+    return stream if isinstance(stream, Wire) else StreamWire(stream)

@@ -10,12 +10,13 @@ from typing import TypeAlias
 
 import attrs
 
-from .evidence import Claim, Evidence, Finding, Shown, committed_until
-from .folding import fold
-from .following import Follower, Memory
-from .places import Places
-from .sessions import Sessions
-from .transcript import Connection, Frame, brief
+from trio_chat.witness.evidence import Claim, Evidence, Finding, Shown, committed_until, names_of_several
+from trio_chat.witness.folding import fold
+from trio_chat.witness.following import Follower, Memory
+from trio_chat.witness.leaving_out import is_between, without
+from trio_chat.witness.places import Places
+from trio_chat.witness.sessions import Sessions
+from trio_chat.witness.transcript import Connection, Frame, brief
 
 PRINTED = 10  # findings of a report
 Logs: TypeAlias = Mapping[str, "Log"]
@@ -59,8 +60,10 @@ FIGURES = [field.name for field in attrs.fields(Report) if field.name != "findin
 
 def check(connections: Iterable[Connection], logs: Logs, *, resume_window: float = 600) -> Report:
     """Judge all connections of all users; `logs` by room as `room_key` names it, of all rooms that there are."""
-    ordered = sorted(connections, key=lambda one: one.opened_at)
-    evidence = Evidence(committed_until(ordered))
+    everything = sorted(connections, key=lambda one: one.opened_at)
+    several = names_of_several(everything)
+    ordered = [without(one, several) for one in everything]
+    evidence = Evidence(committed_until(ordered), several)
     report = Report()
     users: dict[str, list[Connection]] = {}
     for connection in ordered:
@@ -72,6 +75,7 @@ def check(connections: Iterable[Connection], logs: Logs, *, resume_window: float
         sessions = Sessions(evidence, resume_window)
         sessions.follow(own)
         report.unsure += sessions.unsure
+    logs = {room: log for room, log in logs.items() if not is_between(room, several)}
     for room, log in logs.items():
         _final(room, log, evidence)
     places = Places(evidence)
@@ -131,8 +135,7 @@ def _epochs(evidence: Evidence, logs: Logs) -> None:
     for shown in evidence.shown:
         epochs.setdefault(shown.place.room, {})[shown.place.epoch] = None
     for room, found in epochs.items():
-        renewed = room.startswith("@") and evidence.rejoined & set(room[1:].split("+"))
-        if len(found) > 1 and not renewed:
+        if len(found) > 1:
             evidence.find("epoch", f"{room} had the epochs {', '.join(found)}")
 
 
@@ -142,8 +145,6 @@ def _survivors(places: Places, logs: Logs, evidence: Evidence) -> int:
     for place, shown in places.first_shown.items():
         log = logs.get(place.room)
         gone = log is None or log.epoch != place.epoch or place.seq > log.last
-        if log is None and place.room.startswith("@") and evidence.rejoined & set(place.room[1:].split("+")):
-            continue
         if gone:
             acked = place in places.acked
             lost += acked

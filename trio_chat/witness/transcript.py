@@ -60,6 +60,7 @@ class Connection:
     ended_at: float = 0.0
     patient: bool = False
     settled: bool = False
+    goodbye: bool = False  # we closed it with 1000, whether or not that arrived
 
     @property
     def opened_at(self) -> float:

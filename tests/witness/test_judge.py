@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from .checker import Log, Report, check
-from .transcript import Connection, End, Frame
+from trio_chat.witness.judge import Log, Report, check
+from trio_chat.witness.transcript import Connection, End, Frame
 
 STAMP = "2026-01-31T12:00:00.000Z"
 

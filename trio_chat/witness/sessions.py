@@ -11,8 +11,8 @@ from typing import Any
 
 import attrs
 
-from .evidence import Evidence
-from .transcript import Connection, End, Frame, brief, room_key
+from trio_chat.witness.evidence import Evidence
+from trio_chat.witness.transcript import Connection, End, Frame, brief, room_key
 
 EDGE = 1.0  # seconds around the end of the resume window in which either is right
 
@@ -38,7 +38,7 @@ class Sessions:
         self._evidence, self._window = evidence, resume_window
         self._session: Fact | None = None
         self._ended = False  # by a 1000
-        self._seen_at = 0.0  # when it was last connected
+        self._seen_at = 0.0  # when it was surely connected last
         self._rooms: dict[str, Fact] = {}  # room → whether we are in
         self._read: dict[str, Fact] = {}
         self.unsure = 0
@@ -50,8 +50,8 @@ class Sessions:
             if welcome is not None:
                 self._welcomed(connection, welcome)
                 self._during(connection)
-            self._ended = self._ended or connection.end is End.LEFT
-            self._seen_at = connection.ended_at
+            self._ended = self._ended or connection.end is End.LEFT or connection.goodbye
+            self._seen_at = max([self._seen_at, *_answered(connection)])
 
     def _welcomed(self, connection: Connection, welcome: Frame) -> None:
         evidence, session = self._evidence, self._session
@@ -136,3 +136,10 @@ class Sessions:
                 known = self._read.get(room)
                 if known is None or known.value < command["seq"]:
                     self._read[room] = attrs.evolve(fact, value=command["seq"])
+
+
+def _answered(connection: Connection) -> list[float]:
+    """When commands were sent that were answered: the connection was up then. What is heard may be of a dead one."""
+    asked = {line.frame["id"]: line.at for line in connection.lines if line.ours and "id" in line.frame}
+    answers = [line.frame.get("id") for line in connection.lines if not line.ours]
+    return [asked[number] for number in answers if number in asked]

@@ -1,9 +1,10 @@
-"""One user of the crash suite: comes, talks, loses the connection, comes back; and records all of it."""
+"""A user of a chat: comes, talks, loses the connection, comes back; and records all of it."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator
+import math
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from random import Random
 from typing import Any
@@ -11,11 +12,11 @@ from typing import Any
 import attrs
 import trio
 
-from .process import Running
-from .transcript import Connection, End, Frame, brief, is_entry
-from .wire import Lost, Wire
+from trio_chat.witness.transcript import Connection, End, Frame, brief, is_entry
+from trio_chat.witness.wire import Dial, Lost, Wire
 
 SECONDS = 10.0  # within which whatever is waited for must come
+TOO_FAST = 1.0  # seconds to wait when the server says so
 WINDOW = 8  # commands that may be unanswered, before the next is sent
 ROOMS = ("general", "red", "blue")
 EMOJI = ("👍", "🎉", "heart")
@@ -29,10 +30,16 @@ class Where:
     seq: int | None = None
 
 
-class Peer:
-    """A user of the name `name`; `others` may be written to. All choices come from `rng`."""
+class User:
+    """A user of the name `name`; `others` may be written to. All choices come from `rng`.
 
-    def __init__(self, name: str, others: tuple[str, ...], rng: Random, *, basic: bool = False) -> None:
+    After `patience` seconds without a byte a connection is given up. `deaf_until`: before that nothing is read.
+    """
+
+    def __init__(
+        self, name: str, others: tuple[str, ...], rng: Random, *, basic: bool = False, patience: float = math.inf
+    ) -> None:
+        self.patience, self.deaf_until = patience, 0.0
         self.name, self.connections = name, list[Connection]()
         self.rooms: dict[str, Where] = {}  # as we write them
         self.unacked: dict[str, Frame] = {}  # key → command, to be sent again
@@ -57,15 +64,19 @@ class Peer:
     # --- Connecting --------------------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def here(self, server: Running, *, positions: bool) -> AsyncIterator[None]:
-        """Be connected: resume, or come anew. Raises Lost where that fails; what is within ends when it is lost."""
-        record = self._record = Connection(self.name, server.number)
+    async def here(self, dial: Dial, process: Callable[[], int], *, positions: bool) -> AsyncIterator[None]:
+        """Be connected: resume, or come anew. `process`: the number of the server process that took the connection.
+
+        What is within ends when the connection is lost. Raises Lost where none can be made. Cancelled: it is dropped.
+        """
+        record = self._record = Connection(self.name, 0)
         self._waiting, self._ids, self._leaving, self.lost = {}, itertools.count(1), None, "never heard anything"
         try:
-            wire = self._wire = await Wire.open(server.port)
+            wire = self._wire = await Wire.open(dial, patience=self.patience)
         except Lost:
             record.end = End.LOST
             raise
+        record.process = process()
         self.connections.append(record)
         try:
             await self._connect(positions=positions)
@@ -98,6 +109,7 @@ class Peer:
         self._waiting.clear()
         if not welcome["resumed"]:
             self.rooms, self._mine, self._seen = {}, [], []
+            self.unacked.clear()  # they were another's, for whom alone their keys are good
         self._session = welcome["session"]
         listed = {here["room"]: here for here in welcome["rooms"]}
         self.rooms = {room: at for room, at in self.rooms.items() if room in listed or not welcome["resumed"]}
@@ -110,6 +122,8 @@ class Peer:
         assert self._wire is not None
         try:
             while True:
+                if self.deaf_until > trio.current_time():
+                    await trio.sleep_until(self.deaf_until)
                 frame = await self._wire.receive()
                 self._record.got(trio.current_time(), frame)
                 self._learn(frame)
@@ -161,8 +175,11 @@ class Peer:
 
     # --- Talking -----------------------------------------------------------------------------------------------------
 
-    async def send(self, type: str, *, quiet: bool = False, **fields: Any) -> None:
-        """Send a command, with an `id` unless `quiet`, when there are not too many unanswered. Raises Lost."""
+    async def send(self, type: str, *, quiet: bool = False, **fields: Any) -> int:
+        """Send a command, with the `id` that is returned unless `quiet`, when there are not too many unanswered.
+
+        Raises Lost.
+        """
         assert self._wire is not None
         async with self._news:
             while len(self._waiting) >= WINDOW:
@@ -173,6 +190,7 @@ class Peer:
         if not quiet:
             self._waiting[number] = frame
         await self._wire.send(frame)
+        return number
 
     async def resend(self) -> None:
         """Send again what may be lost, with its key."""
@@ -274,18 +292,31 @@ class Peer:
     async def go(self, end: End) -> None:
         """Close with 1000 or 1001, and read until the server's close frame; then the connection is lost."""
         assert self._wire is not None
-        self._leaving = end
+        self._leaving, self._record.goodbye = end, end is End.LEFT
         await self._wire.say_close(1000 if end is End.LEFT else 1001)
         await trio.sleep(SECONDS)  # `here` cancels us
 
-    async def log_of(self, room: str) -> tuple[Frame, list[Frame]]:
-        """The newest page and all entries of a room's log, while nobody writes. Raises Lost."""
+    def deafen(self, seconds: float) -> None:
+        """Read nothing for a while."""
+        self.deaf_until = trio.current_time() + seconds
+
+    async def log_of(self, room: str) -> tuple[Frame, list[Frame]] | None:
+        """The newest page and all entries of a room's log, while nobody writes; None where there is none. Raises Lost.
+
+        A conversation ends with a guest, and the other is not told.
+        """
         entries: list[Frame] = []
         after = 0
         while True:
-            await self.send("history", room=room, after=after, limit=200)
+            number = await self.send("history", room=room, after=after, limit=200)
             await self.answered()
-            page = next(line.frame for line in reversed(self._record.lines) if line.frame.get("type") == "history")
+            heard = (line.frame for line in reversed(self._record.lines) if not line.ours)
+            page = next((frame for frame in heard if frame.get("id") == number), {})
+            if page.get("code") == "no_such_room":
+                return None
+            if "entries" not in page:  # we were too fast, or it was not answered
+                await trio.sleep(TOO_FAST)
+                continue
             entries += page["entries"]
             if not page["more"] or not page["entries"]:
                 return page, entries

@@ -7,9 +7,10 @@ from typing import Any
 import attrs
 import pytest
 
-from .checker import Log
-from .test_checker import STAMP, Talk, World, exchange, message
-from .transcript import End, Frame
+from trio_chat.witness.judge import Log, check
+from trio_chat.witness.transcript import End, Frame
+
+from .test_judge import STAMP, Talk, World, exchange, message
 
 LATER = "2026-01-31T12:00:01.000Z"
 
@@ -172,6 +173,38 @@ def test_a_session_that_nothing_was_committed_after_may_be_gone() -> None:
     report = world.ends().report()
 
     assert (report.findings, report.unsure) == ([], 1)
+
+
+@pytest.mark.parametrize(("answered", "found"), [(False, set[str]()), (True, {"session"})])
+def test_a_session_ends_a_window_after_the_last_answer(answered: bool, found: set[str]) -> None:
+    """What was heard may be of a connection that was over long before, where its user did not read or the net stood."""
+    world = World()
+    ann = world.comes("ann").posts(1, "ann-1", acked=1)
+    for _ in range(30):
+        ann.hears("user_list", room="general", users=[])
+    if answered:
+        ann.says("ping", id=2).hears("pong", id=2)
+    ann.ends()
+    world.comes("ann", resume={}, last=1, resumed=False).ends()
+    world.ends("ann-1")
+    report = check([talk.connection for talk in world.talks], world.logs, resume_window=20)
+
+    assert {finding.kind for finding in report.findings} == found
+
+
+def test_a_conversation_with_somebody_who_never_heard_the_welcome_may_be_gone() -> None:
+    """Who comes next under that name is another, as far as anybody can tell."""
+    world = World()
+    unheard = world.comes("ben")
+    del unheard.connection.lines[1:]
+    ann = world.comes("ann")
+    ann.says("private", id=1, to="ben", content="ann-1")
+    ann.hears("ack", id=1, room="@ben", epoch="p", seq=1).ends()
+    world.comes("ben").ends()
+
+    assert world.ends().wrong() == set()
+    unheard.connection.lines.clear()
+    assert world.wrong() == {"lost"}
 
 
 def test_a_session_that_its_client_ended_is_not_resumed() -> None:

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from .transcript import Connection, Frame, Place
+from trio_chat.witness.transcript import Connection, Frame, Place
 
 # What can be wrong, and the promise that it breaks (PROTOCOL.md, "Promises"; or the part that says it).
 KINDS = {
@@ -89,13 +89,13 @@ class Evidence:
     """All that was shown, acked and claimed. `committed`: see `kept_since`."""
 
     committed: dict[int, float]
+    rejoined: frozenset[str] = frozenset()  # names that were more than one user
     findings: list[Finding] = attrs.field(factory=list)
     shown: list[Shown] = attrs.field(factory=list)
     claims: list[Claim] = attrs.field(factory=list)
     keyed: list[Keyed] = attrs.field(factory=list)
     sent: dict[str, list[Sent]] = attrs.field(factory=dict)  # a content that was posted → by whom
     edits: dict[str, tuple[str, int]] = attrs.field(factory=dict)  # a content of an edit → room and seq
-    rejoined: set[str] = attrs.field(factory=set)  # names that were more than one user
 
     def find(self, kind: str, text: str, *excerpt: str) -> None:
         """Note that something is wrong."""
@@ -104,6 +104,21 @@ class Evidence:
     def kept_since(self, at: float, process: int) -> bool:
         """Whether what `process` was to keep at `at` is surely kept: it committed an entry that was sent after that."""
         return self.committed.get(process, 0.0) > at
+
+
+def names_of_several(connections: list[Connection]) -> frozenset[str]:
+    """The names that may have been more than one user: of a guest, with the session ends the user.
+
+    Who never heard its welcome was one, too, and cannot come back to it.
+    """
+    counted: dict[str, int] = {}
+    for connection in connections:
+        welcome = connection.welcome
+        lines = connection.lines
+        unheard = lines and all(line.ours for line in lines) and "resume" not in lines[0].frame
+        if unheard or (welcome is not None and not welcome["resumed"]):
+            counted[connection.name] = counted.get(connection.name, 0) + 1
+    return frozenset(name for name, count in counted.items() if count > 1)
 
 
 def committed_until(connections: list[Connection]) -> dict[int, float]:

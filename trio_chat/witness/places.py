@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from .evidence import Evidence, Shown
-from .transcript import Frame, Place, brief
+from trio_chat.witness.evidence import Evidence, Shown
+from trio_chat.witness.transcript import Frame, Place, brief
 
 LASTING = ("sender", "timestamp", "of", "emoji", "remove", "topic", "reply_to")  # of an entry, whatever becomes of it
 

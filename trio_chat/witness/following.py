@@ -6,8 +6,8 @@ from typing import Any
 
 import attrs
 
-from .evidence import Claim, Evidence, Keyed, Shown
-from .transcript import Connection, End, Frame, Line, Place, brief, is_entry, room_key, room_of
+from trio_chat.witness.evidence import Claim, Evidence, Keyed, Shown
+from trio_chat.witness.transcript import Connection, End, Frame, Line, Place, brief, is_entry, room_key, room_of
 
 ANSWERS = {
     "ping": "pong",
@@ -163,8 +163,6 @@ class Follower:
         if not resumed:
             memory.users += 1
             memory.places = {}
-            if memory.users > 1:
-                self._evidence.rejoined.add(self._me)
         memory.session = frame["session"]
         given = connect.get("resume", {}).get("rooms", {}) if resumed else {}
         positions = {room_key(room, self._me): at for room, at in given.items()}
@@ -210,10 +208,7 @@ class Follower:
         here, seq = self._rooms.get(room), frame["seq"]
         if here is None:
             here = self._rooms[room] = Here(pos=0) if room.startswith("@") else Here()
-        epoch = frame.get("epoch")
-        if epoch is not None and here.epoch not in (None, epoch):
-            self._find("epoch", f"{room}: the epoch was {here.epoch} on this connection", frame)
-        here.epoch = epoch or here.epoch
+        here = self._rooms[room] = self._same(room, here, frame)
         if here.lag:
             self._find("lagged", f"{room}: an entry before `lagged`, and {here.lag}", frame)
         elif here.pos is not None and seq <= here.pos:
@@ -230,6 +225,14 @@ class Follower:
             here.waiting.append((frame, at, self._told(room, frame)))
         else:
             self._show(Place(room, here.epoch, seq), frame, at, self._told(room, frame))
+
+    def _same(self, room: str, here: Here, frame: Frame) -> Here:
+        """Where we stand, in the epoch of an entry or an ack."""
+        epoch = frame.get("epoch")
+        if epoch is not None and here.epoch not in (None, epoch):
+            self._find("epoch", f"{room}: the epoch was {here.epoch} on this connection", frame)
+        here.epoch = epoch or here.epoch
+        return here
 
     def _before(self, room: str) -> list[Frame]:
         """What this connection began with, and the last that it heard of a room."""
@@ -295,11 +298,8 @@ class Follower:
         if room not in self._rooms:
             begun = seq - 1 if new and command["type"] == "message" else None
             self._rooms[room] = Here(frame.get("epoch"), 0 if room.startswith("@") else begun)
-        here = self._rooms[room]
+        here = self._rooms[room] = self._same(room, self._rooms[room], frame)
         self._members[room] = "in"
-        if frame.get("epoch") is not None and here.epoch not in (None, frame["epoch"]):
-            self._find("epoch", f"{room}: the epoch was {here.epoch} on this connection", frame)
-        here.epoch = frame.get("epoch") or here.epoch
         if new and command["type"] in ("message", "private") and here.pos is not None and here.pos >= seq:
             self._find("order", f"{room}: we stand at {here.pos}, and only now comes its ack", command, frame)
         if here.epoch is None:

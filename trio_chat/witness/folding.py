@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .evidence import Evidence
-from .places import kind_of
-from .transcript import Frame, brief
+from trio_chat.witness.evidence import Evidence
+from trio_chat.witness.places import kind_of
+from trio_chat.witness.transcript import Frame, brief
 
 
 def fold(room: str, entries: Sequence[Frame], evidence: Evidence) -> None:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
+import math
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 import trio
 
-from tests.benchmarks.framing import CLOSE, TEXT, Frames, masked
+from trio_chat.witness.framing import CLOSE, PING, PONG, TEXT, Frames, masked
+from trio_chat.witness.transcript import Frame
 
-from .transcript import Frame
-
-PING, PONG = 9, 10  # opcodes
 UPGRADE = (
-    b"GET /ws HTTP/1.1\r\nHost: chat\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"GET %s HTTP/1.1\r\nHost: chat\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: chat\r\n\r\n"
 )
+
+
+Dial: TypeAlias = Callable[[], Awaitable[trio.abc.Stream]]  # raises OSError where the server cannot be reached
 
 
 class Lost(Exception):
@@ -25,30 +28,33 @@ class Lost(Exception):
 class Wire:
     """An upgraded connection. One task receives; any may send."""
 
-    def __init__(self, stream: trio.SocketStream) -> None:
-        self._stream = stream
+    def __init__(self, stream: trio.abc.Stream, patience: float) -> None:
+        self._stream, self._patience = stream, patience
         self._parser = Frames()
         self._frames: list[tuple[int, bytes]] = []
         self._sending = trio.Lock()
         self.code: int | None = None  # of the server's close frame
 
     @classmethod
-    async def open(cls, port: int) -> Wire:
-        """Connect to 127.0.0.1 and upgrade. Raises Lost."""
+    async def open(cls, dial: Dial, path: str = "/ws", *, patience: float = math.inf) -> Wire:
+        """Connect, and upgrade; after `patience` seconds without a byte, it is lost.
+
+        Raises Lost. Cancelled: nothing is left open.
+        """
         try:
-            stream = await trio.open_tcp_stream("127.0.0.1", port)
+            stream = await dial()
         except OSError as error:
             raise Lost(str(error)) from None
-        wire = cls(stream)
+        wire = cls(stream, patience)
         try:
-            await wire._upgrade()
+            await wire._upgrade(path)
         except BaseException:
             await trio.aclose_forcefully(stream)
             raise
         return wire
 
-    async def _upgrade(self) -> None:
-        await self._send(UPGRADE)
+    async def _upgrade(self, path: str) -> None:
+        await self._send(UPGRADE % path.encode())
         head = b""
         while b"\r\n\r\n" not in head:
             head += await self._read()
@@ -73,12 +79,12 @@ class Wire:
                     self.code = int.from_bytes(payload[:2], "big")
                     raise Lost(f"closed with {self.code}")
                 if opcode == PING:
-                    await self._send(_control(PONG, payload))
+                    await self._send(masked(payload, PONG))
             self._frames += self._parser.feed(await self._read())
 
     async def say_close(self, code: int) -> None:
         """Send a close frame; the server's comes as the end of `receive`. Raises Lost."""
-        await self._send(_control(CLOSE, code.to_bytes(2, "big")))
+        await self._send(masked(code.to_bytes(2, "big"), CLOSE))
 
     async def drop(self) -> None:
         """Close the socket, whatever is on its way."""
@@ -86,7 +92,10 @@ class Wire:
 
     async def _read(self) -> bytes:
         try:
-            data = await self._stream.receive_some()
+            with trio.fail_after(self._patience):
+                data = await self._stream.receive_some()
+        except trio.TooSlowError:
+            raise Lost(f"silent for {self._patience:g} s") from None
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise Lost(str(error)) from None
         if not data:
@@ -99,10 +108,3 @@ class Wire:
                 await self._stream.send_all(data)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise Lost(str(error)) from None
-
-
-def _control(opcode: int, payload: bytes) -> bytes:
-    """A client's control frame (RFC 6455 §5.5), of at most 125 bytes."""
-    key = os.urandom(4)
-    body = bytes(byte ^ key[i % 4] for i, byte in enumerate(payload))
-    return bytes([0x80 | opcode, 0x80 | len(payload)]) + key + body

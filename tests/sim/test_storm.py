@@ -1,0 +1,52 @@
+"""The storm calculator: an office behind one address comes back, or is banned, by what its clients know."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+from trio_chat.config import Config
+from trio_chat.sim.chart import svg
+from trio_chat.sim.storm import Aftermath, Storm, blow, table
+
+
+def after(
+    clients: int = 60, *, simple: bool = False, addresses: int = 1, kind: str = "deploy", **options: int
+) -> Aftermath:
+    storm = Storm(clients=clients, addresses=addresses, blow=kind, simple=simple)  # type: ignore[arg-type]
+    return blow(Config.of(log="memory", **options), storm, 1)
+
+
+def test_clients_with_tickets_come_back_whatever_their_address() -> None:
+    for kind in ("deploy", "proxy"):
+        one = after(kind=kind)
+        assert (len(one.back), one.banned, one.gone) == (60, 0, 0)
+        whole = one.share_back(1.0)
+        assert whole is not None
+        assert whole < 30
+
+
+def test_clients_without_are_banned_behind_one_address_and_not_behind_many() -> None:
+    office = after(simple=True)
+    assert office.banned == 1
+    whole = office.share_back(1.0)
+    assert whole is not None
+    assert whole > 60  # a ban is as long
+    spread = after(simple=True, addresses=10)
+    assert spread.banned == 0
+    raised = after(simple=True, max_attempts=200)
+    assert raised.banned == 0
+
+
+def test_it_is_the_same_each_time() -> None:
+    assert after(20) == after(20)
+
+
+def test_a_table_and_a_chart() -> None:
+    found = [after(20), after(20, simple=True, addresses=2)]
+    rows = table(found)
+    assert {len(row) for row in rows} == {len(rows[0])}
+    assert rows[2][:4] == ["deploy", "20", "simple", "2"]
+    drawn = ElementTree.fromstring(svg(found))
+    lines = [element for element in drawn.iter() if element.tag.endswith("polyline")]
+    assert [len(line.attrib["points"].split()) for line in lines] == [21, 21]
+    assert table([Aftermath(Storm(clients=5, addresses=1))])[1][-3:] == ["0", "0", "0"]
