@@ -110,7 +110,7 @@ def seed(session: nox.Session) -> None:
 
 @nox.session
 def simulate(session: nox.Session) -> None:
-    """Run fresh seeds of the whole server in virtual time; `-- --short`: from 1 on, 30 s; `-- --minutes 60`: an hour."""
+    """Run fresh seeds of the whole server in virtual time; `-- --short`: from 1 on; `-- --minutes 60`: an hour."""
     session.install("-e.")
     arguments = (
         ["--seed", "1", "--minutes", "0.5", "--length", "20"] if session.posargs == ["--short"] else session.posargs
