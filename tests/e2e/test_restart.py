@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import shutil
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from trio_chat.config import History
+from trio_chat.log.store import Store
 
 from .client import Client, Frame, contents, dial, join
 from .conftest import QUICK
@@ -201,6 +205,8 @@ def test_restored_file_is_another_epoch(restart: Restart, file: Path) -> None:
             for name in ("", "-wal", "-shm"):
                 file.with_name(file.name + name).unlink(missing_ok=True)
             shutil.copy(backup, file)
+            for boot in ("one", "two"):  # starts that end before anything is said in them
+                Store.open(file, history=History(), sync="normal", boot=boot, wall=time.time()).close()
             server = restart()
             with back(server, alice, since) as again:
                 assert again.welcome["resumed"] is True

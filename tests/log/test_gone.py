@@ -18,16 +18,12 @@ import pytest
 from tests.log.faults import upkeep
 from tests.log.kinds import NOW, FileKind, append, later, read, seqs
 from trio_chat.cli import main
-from trio_chat.core.effects import Committed, Failed, Read
+from trio_chat.core.effects import Committed, Failed, Keep, Read
+from trio_chat.core.records import RoomRecord
 from trio_chat.log import LogError
 
 MOVED = "the file was moved or deleted"
 WAL_MOVED = "its -wal was moved or deleted"
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "chat.db"
 
 
 def wal(path: Path) -> Path:
@@ -115,6 +111,7 @@ def test_a_log_whose_wal_is_gone_after_a_kill_is_not_trusted(path: Path, caplog:
         assert not log.restored.trusted
         assert log.restored.spans["lobby"].epoch == "boot-r1"
         assert entries(log) == 1
+        log.keep(Keep(RoomRecord(key="lobby", name="lobby", number=1, epoch="boot-r1")))
     assert "was not closed well, and its -wal is gone: it may have lost its end; all rooms get" in caplog.text
     with closing(FileKind(path)) as log:
         assert log.restored.trusted

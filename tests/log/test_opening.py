@@ -14,17 +14,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.log.files import crash, fill
 from tests.log.kinds import NOW, FileKind, append, draft, places, read, refer, search, seqs
 from trio_chat.core.effects import Answer, Committed, Failed, Read
 from trio_chat.log import LogError, opening, schema
-from trio_chat.log.opening import machine_boot, upgrade
+from trio_chat.log.opening import upgrade
 
 PAGE = 4096
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "chat.db"
 
 
 def files(directory: Path) -> dict[str, bytes]:
@@ -34,29 +30,6 @@ def files(directory: Path) -> dict[str, bytes]:
         for file in sorted(directory.iterdir())
         if file.is_file() and not file.name.endswith((".lock", "-shm"))
     }
-
-
-def fill(path: Path, count: int = 300) -> None:
-    with closing(FileKind(path)) as log:
-        for number in range(count):
-            append(log, f"{number} word " + "x" * (number % 90))
-        refer(log, "react", count, emoji="+")
-        log.tidy(NOW)
-
-
-def crash(path: Path) -> None:
-    """Leave a log as a process does that is killed, with a -wal that holds what was said last."""
-    code = f"""
-import os
-from pathlib import Path
-from tests.log.kinds import FileKind, append
-log = FileKind(Path({str(path)!r}))
-for number in range(50):
-    append(log, f"last {{number}}")
-os._exit(9)
-"""
-    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 9
-    assert path.with_name("chat.db-wal").stat().st_size > 0
 
 
 def refused(path: Path, match: str) -> str:
@@ -305,88 +278,6 @@ def test_a_wal_whose_file_has_no_generation(path: Path) -> None:
     data = path.read_bytes()
     path.write_bytes(data[:PAGE] + bytes(len(data) - PAGE))
     refused(path, "damaged")
-
-
-# --- Trust -----------------------------------------------------------------------------------------------------------
-
-
-def reopened(path: Path, *, trusted: bool) -> None:
-    with closing(FileKind(path)) as log:
-        assert log.restored.trusted is trusted
-        ((room, span),) = log.restored.spans.items()
-        assert room == "lobby"
-        assert span.epoch == ("e" if trusted else "boot-r1")
-        assert isinstance(append(log, "again", epoch=span.epoch), Committed)
-        assert seqs(read(log, epoch=span.epoch, limit=1)) == [span.last + 1]
-
-
-def test_a_log_that_was_closed_or_crashed_is_trusted(path: Path) -> None:
-    fill(path, 3)
-    reopened(path, trusted=True)
-    crash(path)
-    reopened(path, trusted=True)
-
-
-def test_a_restored_backup_is_not_trusted(path: Path, tmp_path: Path) -> None:
-    fill(path, 3)
-    shutil.copy(path, tmp_path / "backup")
-    reopened(path, trusted=True)
-    shutil.copy(tmp_path / "backup", path)
-    reopened(path, trusted=False)
-
-
-def test_a_copy_from_elsewhere_is_not_trusted(path: Path, tmp_path: Path) -> None:
-    fill(path, 3)
-    shutil.copy(path, tmp_path / "copy.db")
-    reopened(tmp_path / "copy.db", trusted=False)
-    reopened(path, trusted=True)
-
-
-def test_a_copy_of_a_crashed_log_without_its_lock_is_not_trusted(path: Path) -> None:
-    fill(path, 3)
-    crash(path)
-    path.with_name("chat.db.lock").unlink()
-    reopened(path, trusted=False)
-
-
-@pytest.mark.parametrize(("sync", "trusted"), [("normal", False), ("full", True)])
-def test_after_a_power_cut(path: Path, monkeypatch: pytest.MonkeyPatch, sync: str, trusted: bool) -> None:
-    monkeypatch.setattr(FileKind, "sync", sync)
-    fill(path, 3)
-    log = FileKind(path)
-    shutil.copytree(path.parent, path.parent / "after")
-    log.close()
-    monkeypatch.setattr(opening, "machine_boot", lambda: "another")
-    left = path.parent / "after" / "chat.db"
-    with closing(FileKind(left)) as log:
-        assert log.restored.trusted is trusted
-
-
-def test_after_a_clean_end_the_machine_may_start_anew(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fill(path, 3)
-    monkeypatch.setattr(opening, "machine_boot", lambda: "another")
-    reopened(path, trusted=True)
-
-
-def test_a_machine_that_does_not_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert machine_boot() == machine_boot()
-    monkeypatch.setattr(opening, "BOOT_ID", tmp_path / "nowhere")
-    assert machine_boot() == ""
-
-
-@pytest.mark.parametrize("statement", range(1, 12))
-def test_a_death_while_it_is_opened_loses_no_trust(path: Path, statement: int) -> None:
-    """Wherever it is cut short, the file is known by the next process."""
-    fill(path, 3)
-    code = f"""
-from pathlib import Path
-from tests.log.faults import Dying
-from tests.log.kinds import FileKind
-Dying.after, Dying.length = {statement}, 1
-FileKind(Path({str(path)!r}), factory=Dying)
-"""
-    subprocess.run([sys.executable, "-c", code], timeout=60, check=False)
-    reopened(path, trusted=True)
 
 
 # --- Versions --------------------------------------------------------------------------------------------------------

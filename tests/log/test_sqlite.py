@@ -109,11 +109,6 @@ async def restored(path: Path) -> Restored:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "chat.db"
-
-
-@pytest.fixture
 def batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How much each transaction that was asked for had to do."""
     sizes: list[int] = []

@@ -18,11 +18,6 @@ from trio_chat.log import LogError
 BAD = "CAST(x'ff' || 'hushed word' AS TEXT)"
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "chat.db"
-
-
 def change(path: Path, sql: str) -> None:
     """As a damaged disk would, but where the page is whole."""
     with closing(sqlite3.connect(path)) as db, db:

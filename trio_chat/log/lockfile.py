@@ -1,7 +1,7 @@
 """The lock beside a log file: one process at a time, and which file it was that was used here last.
 
 A token that changes with each use stands in the log file and in here. A file that was restored from a backup, or copied
-from elsewhere, has another one.
+from elsewhere, has another one. A token with a "!" is known, but what it stands in is not to be trusted.
 """
 
 from __future__ import annotations
@@ -64,6 +64,10 @@ class Lock:
         os.pwrite(self._file, data, 0)
         os.ftruncate(self._file, len(data))
         os.fsync(self._file)
+
+    def vouch(self) -> None:
+        """What stands in the log file is to be trusted from now on."""
+        self.write(*(token.lstrip("!") for token in self.tokens))
 
     def release(self) -> None:
         """Let others have it."""

@@ -306,7 +306,10 @@ def _claim(path: Path, db: Database, contents: Contents, lock: Lock, sync: Sync,
         db.execute("UPDATE meta SET value = 0 WHERE key = 'clean'")
 
     generation = meta["generation"]
-    regenerate(db, lock, change, known=generation if doubt is None else f"!{generation}")
+    if doubt is None:
+        regenerate(db, lock, change, known=generation)
+    else:  # the records still have the old epochs; `Store` vouches for the file when they are kept anew
+        regenerate(db, lock, change, known=f"!{generation}", trusted=False)
     if doubt is not None:
         for room in contents.rooms:
             room.epoch = f"{boot}-r{room.id}"
@@ -317,6 +320,8 @@ def _claim(path: Path, db: Database, contents: Contents, lock: Lock, sync: Sync,
 
 def _doubt(meta: dict[str, Any], tokens: tuple[str, ...], *, whole: bool) -> str | None:
     """What speaks against it. `whole`: it has its -wal, which after `kill -9` is always there, though perhaps empty."""
+    if f"!{meta['generation']}" in tokens:
+        return "was given new epochs by a start that did not get far"
     if meta["generation"] not in tokens:
         return "is not the file that was used here last"
     if not meta["clean"] and not whole:
@@ -327,16 +332,19 @@ def _doubt(meta: dict[str, Any], tokens: tuple[str, ...], *, whole: bool) -> str
     return None
 
 
-def regenerate(db: Database, lock: Lock, change: Callable[[], None], *, known: str | None = None) -> None:
+def regenerate(
+    db: Database, lock: Lock, change: Callable[[], None], *, known: str | None = None, trusted: bool = True
+) -> None:
     """Commit `change` with a new token. Wherever it is cut short, the token in the file is one of those in the lock.
 
-    `known`: the token that is in the file now, with a "!" if it is not to be trusted.
+    `known`: the token that is in the file now, with a "!" if it is not to be trusted; `trusted`: whether it is then.
     """
     token = secrets.token_hex(16)
+    told = token if trusted else f"!{token}"
     current = lock.tokens
     if known is not None:  # the file itself may still have an older token, if the last process died where we are now
         current = (known,) if db.checkpoint(BUSY_MS) else (*current, known)
-    lock.write(*dict.fromkeys(current), token)
+    lock.write(*dict.fromkeys(current), told)
     db.begin()
     try:
         change()
@@ -346,4 +354,4 @@ def regenerate(db: Database, lock: Lock, change: Callable[[], None], *, known: s
         db.rollback()
         raise
     if db.checkpoint(BUSY_MS):  # else the file itself still has the old one
-        lock.write(token)
+        lock.write(told)

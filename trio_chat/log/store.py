@@ -61,6 +61,7 @@ class Store:
         self._trouble_from = self._clock = 0.0  # monotonic: when that began, and the last time that was told
         self._refused = 0  # entries, since then
         self._watch = Watch(opened.path)
+        self._vouched = opened.trusted
         self.restored = self._restore()
         self._finder = Finder(Database(opened.path, None), history)
 
@@ -185,6 +186,8 @@ class Store:
         self._spans.save()
         kept.write(self._db, changes)
         self._db.commit()
+        if changes and not self._vouched:
+            self._vouch()
         self._watch.grown()
         self._tidy.notice(self._spans.committed())
         if erasing:
@@ -194,6 +197,15 @@ class Store:
         self._owed.clear()
         self._forgets.clear()
         return answers
+
+    def _vouch(self) -> None:
+        """The first changes after new epochs are committed: the records of all rooms, with their epochs, among them."""
+        try:
+            self._opened.lock.vouch()
+        except OSError as error:  # then the next start gives new epochs once more
+            log.warning("log: the lock file cannot be written: %s", said(error))
+        else:
+            self._vouched = True
 
     def _refuse(self, batch: Sequence[tuple[Job, Now]]) -> list[Answer]:
         """Answer without a transaction."""
@@ -299,7 +311,7 @@ class Store:
         try:
             self._finder.close()  # nobody reads any more: all can be brought into the file
             self._commit(())
-            regenerate(self._db, self._opened.lock, self._mark_clean)
+            regenerate(self._db, self._opened.lock, self._mark_clean, trusted=self._vouched)
             clean = True
         except (sqlite3.Error, OSError) as error:
             log.warning("log: not closed cleanly: %s", said(error))
