@@ -49,8 +49,8 @@ def _closed(name: str, **options: Any) -> Scenario:
     return Scenario(name, "load", {"warmup": 0.5, "seconds": 2.0, **options}, RATE)
 
 
-def _crowd(name: str, columns: tuple[Column, ...], **options: Any) -> Scenario:
-    return Scenario(name, "crowd", {"warmup": 0, **options}, columns, rounds=1)
+def _crowd(name: str, columns: tuple[Column, ...], rounds: int = 1, **options: Any) -> Scenario:
+    return Scenario(name, "crowd", {"warmup": 0, **options}, columns, rounds)
 
 
 SCENARIOS = {
@@ -61,9 +61,9 @@ SCENARIOS = {
         _closed("100 rooms of 10", clients=1_000, senders=100, rooms=100),
         _closed("500 private pairs", clients=1_000, senders=500, rooms=500, private=1),
         Scenario("open loop", "pace", {**OPEN_LOOP, "warmup": 1.0, "seconds": 4.0}, LATENCY, rounds=3),
-        _crowd("5,000 idle", STORM, kind="idle", clients=5_000, seconds=3.0),
+        _crowd("5,000 idle", STORM, 3, kind="idle", clients=5_000, seconds=3.0),
         _crowd("10,000 idle", STORM, kind="idle", clients=10_000, seconds=21.0),
-        _crowd("churn", (Column("rate", "connects and closes/s"),), kind="churn", seconds=3.0),
+        _crowd("churn", (Column("rate", "connects and closes/s"),), 3, kind="churn", seconds=3.0),
         _crowd("join storm", (Column("rate", "joins/s"),), kind="join", clients=2_000),
         attrs.evolve(_closed("1 MiB to 100", **MIB), rounds=1),
     )

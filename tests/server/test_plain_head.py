@@ -21,7 +21,8 @@ LINES = st.sampled_from(
 FIRST = st.sampled_from(
     (
         "GET /ws HTTP/1.1", "GET /ws?ticket=a HTTP/1.1", "GET /ws? HTTP/1.1", "GET /ws?a?b#c HTTP/1.1",
-        "GET / HTTP/1.1", "GET /wss HTTP/1.1", "get /ws HTTP/1.1", "GET /ws HTTP/1.0", "GET  /ws HTTP/1.1", "GET /ws?\xe9 HTTP/1.1",
+        "GET / HTTP/1.1", "GET /wss HTTP/1.1", "get /ws HTTP/1.1", "GET /ws HTTP/1.0", "GET  /ws HTTP/1.1",
+        "GET /ws?\xe9 HTTP/1.1",
     )
 )  # fmt: skip
 BREAKS = st.sampled_from(("\r\n", "\r\n", "\r\n", "\r\n", "\n", "\r", "\r\n\r\n"))
