@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import socket
 import ssl
-from contextlib import ExitStack
 from pathlib import Path
+from typing import TypeAlias
 
 import trio
 
 from trio_chat.config import ConfigError, Listen
 
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"  # of TLS 1.2: with forward secrecy; all of 1.3 have it
+SecureStream: TypeAlias = "trio.SSLStream[trio.SocketStream]"
 HANDSHAKE = b"\x16"  # the first byte of TLS
 
 
@@ -48,13 +49,10 @@ class NoTls(Exception):
         self.first = first
 
 
-async def handshake(
-    stream: trio.SocketStream, context: ssl.SSLContext, over: ExitStack
-) -> trio.SSLStream[trio.SocketStream]:
-    """Encrypt a connection. Cancelled: it must go.
+async def handshake(stream: trio.SocketStream, context: ssl.SSLContext, secured: list[SecureStream]) -> SecureStream:
+    """Encrypt a connection, and put its stream into `secured`: when it is over, failed or not, `release` it.
 
-    What it holds is let go with `over`: Trio's stream refers to itself, and so the 50 KiB of each that failed, or is
-    over, would wait for the garbage collector, which comes the later the less there is of other garbage.
+    Cancelled: it must go.
 
     Raises:
         NoTls: the peer began with something else, which is still to be read; or it left.
@@ -67,9 +65,18 @@ async def handshake(
     if first != HANDSHAKE:
         raise NoTls(first)
     secure = trio.SSLStream(stream, context, server_side=True, https_compatible=True)
-    over.callback(vars(secure).clear)
+    secured.append(secure)
     await secure.do_handshake()
     return secure
+
+
+def release(secure: SecureStream) -> None:
+    """Let go of what a stream holds, when it is over.
+
+    Trio's stream refers to itself, and so the 50 KiB of each would wait for the garbage collector, which comes the
+    later the less there is of other garbage.
+    """
+    vars(secure).clear()
 
 
 def _context(cert: str, key: str) -> ssl.SSLContext:
