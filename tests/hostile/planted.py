@@ -91,8 +91,8 @@ def patient() -> None:
     """A connection may take all time on its way in."""
     enter = Doors._enter
 
-    async def spoilt(self: Doors, stream: Any, raw: Any, socket: Any, deadline: float, over: Any) -> Any:
-        return await enter(self, stream, raw, socket, deadline + 3600, over)
+    async def spoilt(self: Doors, stream: Any, raw: Any, socket: Any, deadline: float, secured: Any) -> Any:
+        return await enter(self, stream, raw, socket, deadline + 3600, secured)
 
     Doors._enter = spoilt  # type: ignore[method-assign]
 
