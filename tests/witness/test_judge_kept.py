@@ -260,6 +260,42 @@ def test_a_message_behind_a_leave_may_have_joined_again() -> None:
     assert [finding.text for finding in world.report().findings] == ["ben, process 5: red was joined, and that is gone"]
 
 
+def left_behind() -> tuple[World, Talk]:
+    """Ben says something in `red` and leaves it; when that is committed, he has left."""
+    world = exchange()
+    ben = back(world, 3, seq=3)
+    ben.says("join", id=1, room="red").hears("ack", id=1, room="red", epoch="e", last=0)
+    ben.says("message", id=2, room="red", content="ben-4").says("leave", id=3, room="red").hears("ack", id=3)
+    ben.hears("ack", id=2, room="red", epoch="e", seq=1)
+    world.ends(*(f"ben-{n}" for n in (4, 5, 6)), room="red")
+    world.logs["red"] = attrs.evolve(
+        world.logs["red"], entries=tuple({**one, "room": "red"} for one in world.logs["red"].entries)
+    )
+    back(world, 3, "ann").says("message", id=1, room="red", content="ben-5").ends()
+    return world, ben
+
+
+def test_what_was_said_before_a_leave_and_is_committed_behind_it_brings_nobody_in() -> None:
+    """So nothing that comes between it and the next join is missing."""
+    world, ben = left_behind()
+    ben.says("message", id=4, room="red", content="ben-6").hears("ack", id=4, room="red", epoch="e", seq=3)
+    ben.hears(**message(3, "ben-6", room="red")).ends()
+    assert world.wrong() == set()
+
+    world, ben = left_behind()
+    ben.hears(**message(2, "ben-5", room="red")).ends()
+    assert "outside" in world.wrong()
+
+
+def test_what_was_said_before_a_leave_is_acked_all_the_same() -> None:
+    """It is in the log then."""
+    world, ben = left_behind()
+    ben.ends()
+    world.ends("ben-7", "ben-5", "ben-6", room="red")
+
+    assert "lost" in world.wrong()
+
+
 def test_a_room_that_was_only_just_there_need_not_be_kept() -> None:
     """A conversation that somebody begins is in a welcome before it is committed."""
     world = exchange()

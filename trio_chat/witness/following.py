@@ -58,7 +58,8 @@ class Follower:
         self._members: dict[str, str] = {}  # room → in, maybe
         self._asked: dict[Any, tuple[Frame, bool]] = {}  # id → command, whether its key is new
         self._answered: dict[Any, Frame] = {}
-        self._joins: dict[str, int] = {}  # room → number of the last line that may join it
+        self._joins: dict[str, int] = {}  # room → number of the last line that may join it …
+        self._leaves: dict[str, int] = {}  # … and of the last that left it
         self._versions: dict[tuple[str, int], int] = {}  # room, seq → the last edit or deletion we were told
         self._listed: Frame | None = None
         self._line = 0
@@ -268,7 +269,8 @@ class Follower:
             self._joined(room, command, frame)
         elif command["type"] == "leave":
             self._rooms.pop(room, None)
-            if self._joins.get(room, -1) < self._number_of(command):
+            self._leaves[room] = self._number_of(command)
+            if self._joins.get(room, -1) < self._leaves[room]:
                 self._members.pop(room, None)
             else:
                 self._members[room] = "maybe"  # what was sent behind it brings us in again
@@ -295,6 +297,9 @@ class Follower:
 
     def _posted(self, room: str, command: Frame, frame: Frame, at: float) -> None:
         seq, new = frame["seq"], self._asked[frame["id"]][1]
+        if room not in self._rooms and self._number_of(command) < self._leaves.get(room, -1):
+            self._made(room, frame["epoch"], command, frame, at)  # we were in; when it was committed we had left
+            return
         if room not in self._rooms:
             begun = seq - 1 if new and command["type"] == "message" else None
             self._rooms[room] = Here(frame.get("epoch"), 0 if room.startswith("@") else begun)
@@ -304,14 +309,18 @@ class Follower:
             self._find("order", f"{room}: we stand at {here.pos}, and only now comes its ack", command, frame)
         if here.epoch is None:
             return
-        place = Place(room, here.epoch, seq)
         for waiting, then, told in here.waiting:
             self._show(Place(room, here.epoch, waiting["seq"]), waiting, then, told)
         here.waiting = []
+        self._made(room, here.epoch, command, frame, at)
+
+    def _made(self, room: str, epoch: str, command: Frame, frame: Frame, at: float) -> None:
+        """An ack says where the entry is that a command made."""
+        place = Place(room, epoch, frame["seq"])
         if command["type"] in ("message", "private") and "key" in command:
             whose = (self._me, self._memory.users)
             self._evidence.keyed.append(Keyed(whose, room, command["key"], command["content"], place))
-        made = {**_as_entry(command, self._me), "seq": seq}
+        made = {**_as_entry(command, self._me), "seq": place.seq}
         self._show(place, made, at, self._told(room, made), ACK)
 
     def _history(self, frame: Frame, at: float) -> None:
