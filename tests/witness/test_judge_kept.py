@@ -296,6 +296,26 @@ def test_what_was_said_before_a_leave_is_acked_all_the_same() -> None:
     assert "lost" in world.wrong()
 
 
+@pytest.mark.parametrize(("copy", "found"), [(False, set[str]()), (True, {"double"})])
+def test_an_ack_does_not_say_since_when_one_is_in(copy: bool, found: set[str]) -> None:
+    """What joined a room may be committed behind what others said there, and a goodbye come in between: no copies."""
+    world = exchange()
+    ben = back(world, 3, seq=3)
+    ben.says("message", id=1, room="red", content="ben-4").hears("ack", id=1, room="red", epoch="e", seq=2)
+    if copy:
+        ben.hears(**message(2, "ben-4", room="red"))
+    ben.ends(End.AWAY)
+    entries = [message(1, "ann-3", room="red"), message(2, "ben-4", room="red")]
+    world.comes("ann", 3, last=3).says("message", room="red", content="ann-3").ends()
+    world.logs["red"] = Log("e", 1, 2, tuple(entries))
+    again = back(world, 3, seq=3, rooms={"red": 2})
+    for entry in entries[copy:]:
+        again.hears(**entry)
+    again.ends()
+
+    assert world.wrong() == found
+
+
 def test_a_room_that_was_only_just_there_need_not_be_kept() -> None:
     """A conversation that somebody begins is in a welcome before it is committed."""
     world = exchange()

@@ -32,6 +32,7 @@ class Here:
     pos: int | None = None
     above: int = 0
     at_most: int | None = None
+    acked: bool = False  # `pos` is by the ack of what joined the room: nothing of it was heard yet
     lag: str = ""  # why `lagged` must come before any entry
     waiting: list[tuple[Frame, float, int]] = attrs.field(factory=list)  # entries whose epoch is not known yet
 
@@ -221,7 +222,7 @@ class Follower:
             self._find("gap", f"{room}: begins at {seq}, and the welcome said last {here.at_most}", frame)
         elif here.pos is None and seq <= here.above:
             self._find("double", f"{room}: {seq}, though this session was sent {here.above}", frame)
-        here.lag, here.pos = "", max(seq, here.pos or 0)
+        here.lag, here.acked, here.pos = "", False, max(seq, here.pos or 0)
         if here.epoch is None:
             here.waiting.append((frame, at, self._told(room, frame)))
         else:
@@ -302,7 +303,7 @@ class Follower:
             return
         if room not in self._rooms:
             begun = seq - 1 if new and command["type"] == "message" else None
-            self._rooms[room] = Here(frame.get("epoch"), 0 if room.startswith("@") else begun)
+            self._rooms[room] = Here(frame.get("epoch"), 0 if room.startswith("@") else begun, acked=True)
         here = self._rooms[room] = self._same(room, self._rooms[room], frame)
         self._members[room] = "in"
         if new and command["type"] in ("message", "private") and here.pos is not None and here.pos >= seq:
@@ -354,8 +355,13 @@ class Follower:
             memory.process = connection.process
             again = self._joining_again()
             memory.places = {
-                room: (here.epoch, None if room in again else here.pos) for room, here in self._rooms.items()
+                room: (here.epoch, None if room in again or self._is_unsure(room) else here.pos)
+                for room, here in self._rooms.items()
             }
+
+    def _is_unsure(self, room: str) -> bool:
+        """Whether we know where we are by an ack alone: we were in since before, and who parts hears no entries."""
+        return self._rooms[room].acked and not room.startswith("@")
 
     def _joining_again(self) -> set[str]:
         """Rooms that we asked to join, without an answer: with `after`, what we had already was to come once more.
