@@ -300,7 +300,10 @@ class Broker:
         """Whoever resumes a session stops what its last connection still writes: only then is known what it wrote."""
         conn = self.state.resumed(given, self._now)
         peer = None if conn is None else self._peers.get(conn)
-        if peer is not None and peer.outbox.unwritten:
+        if peer is None:
+            return
+        peer.outbox.flush()  # what this turn brought it, a peer that keeps up takes at once; then it is told (4506)
+        if peer.outbox.unwritten:
             peer.drop()
             self._end(Disconnected(peer.id, unsent=peer.outbox.unsent()))
 
