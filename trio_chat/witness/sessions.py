@@ -82,12 +82,9 @@ class Sessions:
         told = {room_key(here["room"], connection.name): here for here in welcome["rooms"]}
         who = f"{connection.name}, process {process}"
         for room, fact in self._rooms.items():
-            if (
-                fact.value is not None
-                and not is_part(room)
-                and fact.value != (room in told)
-                and fact.holds(evidence, process)
-            ):
+            if is_part(room) or (room.startswith("@") and not fact.value):
+                continue  # it ends with its guest; and who is in none may be written to at any time
+            if fact.value is not None and fact.value != (room in told) and fact.holds(evidence, process):
                 text = f"{who}: {room} was {'joined' if fact.value else 'left'}, and that is gone"
                 evidence.find("session", text, f"welcome {sorted(told)}")
         for room, fact in self._read.items():
