@@ -5,15 +5,16 @@ Exit codes: 0 all promises were kept; 1 one was broken; 2 asked for the wrong; 1
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from trio_chat.config import ConfigError
-
 MOST_CLIENTS = 10_000
+CLIENTS, AWAY = 200, 2.0
 HELP = """Run the whole server in virtual time, with users, faults and a judge. SCENARIO is a file; without it each \
 seed makes up its own.
 
@@ -44,9 +45,9 @@ def simulate(
     storm: Annotated[
         bool, Parameter(help="everybody loses the server at once", negative="", show_default=False)
     ] = False,
-    clients: Annotated[int, Parameter(help=f"of the storm, at most {MOST_CLIENTS:,}")] = 200,
+    clients: Annotated[int, Parameter(help=f"of the storm, at most {MOST_CLIENTS:,}")] = CLIENTS,
     addresses: Annotated[int, Parameter(help="that they are behind, at most as many")] = 1,
-    away: Annotated[float, Parameter(help="seconds that the server is gone")] = 2.0,
+    away: Annotated[float, Parameter(help="seconds that the server is gone")] = AWAY,
     config: Annotated[
         Path | None, Parameter(help="the server's own TOML file, for the storm", metavar="PATH", show_default=False)
     ] = None,
@@ -69,9 +70,31 @@ def simulate(
     for name, value, low, high in bounds:
         if not low <= value <= high:
             return _fail(f"--{name}: {value:g} must be from {low:,} to {high:,}")
+    elsewhere = (
+        ("SCENARIO", scenario is not None),
+        ("--runs", runs != 1),
+        ("--minutes", minutes != 0),
+        ("--length", length != 0),
+        ("--trace", trace is not None),
+        ("--keep", keep != Path()),
+    )
+    of_storms = (
+        ("--clients", clients != CLIENTS),
+        ("--addresses", addresses != 1),
+        ("--away", away != AWAY),
+        ("--config", config is not None),
+        ("--chart", chart is not None),
+    )
+    for name, given in elsewhere if storm else of_storms:
+        if given:
+            return _fail(f"{name}: it is {'not' if storm else 'only'} for --storm")
     if length and scenario is not None:
         return _fail(f"--length: {length:g}, and {scenario} says for itself how long it is")
     try:
+        for name, path in (("trace", trace), ("chart", chart)):
+            if path is not None:
+                _writable(name, path)
+        _writable("keep", keep / "simulate-0.toml")
         if storm:
             return storms(config, seed, clients, addresses, away, chart, as_json=json)
         wanted = Wanted(
@@ -85,10 +108,31 @@ def simulate(
             json=json,
         )
         return play(wanted)
-    except (ScenarioError, ConfigError) as error:
+    except ScenarioError as error:
         return _fail(str(error))
     except OSError as error:
         return _fail(f"{error.filename}: {error.strerror}")
+
+
+def _writable(option: str, path: Path) -> None:
+    """Say now what would else be said when the work is done, and lost.
+
+    Raises:
+        ScenarioError: nothing can be written there.
+    """
+    from trio_chat.sim.scenario import ScenarioError
+
+    where, number = path.parent, None
+    if path.is_dir():
+        number = errno.EISDIR
+    elif not where.exists():
+        number, path = errno.ENOENT, where
+    elif not where.is_dir():
+        number, path = errno.ENOTDIR, where
+    elif not os.access(path if path.exists() else where, os.W_OK):
+        number = errno.EACCES
+    if number is not None:
+        raise ScenarioError(f"--{option}: {path}: {os.strerror(number)}")
 
 
 def _fail(line: str) -> int:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import itertools
 import sys
+from collections.abc import Awaitable, Callable
 
 import trio
 
 from trio_chat.client import ConnectionEnded, OutcomeUnknown, open_chat_client
 
 
-async def main(url: str) -> None:
+async def main(url: str, connect: Callable[[], Awaitable[trio.abc.Stream]] | None = None) -> None:
     with trio.move_on_after(300):
-        async with open_chat_client(url, "bot") as client, trio.open_nursery() as nursery:
+        async with open_chat_client(url, "bot", connect=connect) as client, trio.open_nursery() as nursery:
 
             async def listen() -> None:
                 async for _ in client:

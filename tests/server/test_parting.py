@@ -105,3 +105,20 @@ async def test_what_waited_for_a_connection_that_is_replaced_is_sent_again(autoj
         again = await alice.back()
         await trio.sleep(2)
         await alice.check(again, await alice.read_on())
+
+
+async def test_a_resume_that_is_refused_ends_nothing(autojump_clock: MockClock) -> None:
+    """Whoever knows a session's token, and may not carry it on, takes nothing from who has it."""
+    async with house(**OPTIONS) as server:
+        alice = await Slow.come(server)
+        await alice.half_written()
+        server.session(alice.session).expires = 0.0  # long ago
+        stranger = server.knock()
+        await stranger.open()
+        await stranger.say("connect", resume={"session": alice.session})
+        assert (await stranger.event("error"))["code"] == "bad_token"
+        while (await alice.peer.event("message"))["seq"] < alice.said:
+            pass
+        for peer in (stranger, alice.peer, alice.bob):
+            await peer.drop()
+        await server.empty()

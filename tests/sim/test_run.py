@@ -20,7 +20,7 @@ from trio_chat.core.state import ChatState
 from trio_chat.sim.disk import Disk, VirtualLog
 from trio_chat.sim.player import page
 from trio_chat.sim.run import Outcome, simulate
-from trio_chat.sim.scenario import FaultPlan, Scenario, UsersPlan, invent, load
+from trio_chat.sim.scenario import FaultPlan, Kind, Scenario, UsersPlan, invent, load
 from trio_chat.sim.shrink import candidates, shrink
 
 SEEDS = range(1, 13)
@@ -37,6 +37,15 @@ def test_every_promise_is_kept(seed: int) -> None:
 @pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
 def test_what_was_found_once_is_not_found_again(path: Path) -> None:
     assert simulate(load(path), int(path.stem.partition("-")[2])).report.findings == []
+
+
+@pytest.mark.parametrize("kind", ["crash", "deploy"])
+def test_a_server_that_is_gone_for_long_is_waited_for(kind: Kind) -> None:
+    """It was given up after a minute, and then came back to run for ever."""
+    faults = (FaultPlan(kind=kind, at=1.0, lasts=100_000.0),)
+    outcome = simulate(Scenario(seconds=5.0, users=(UsersPlan(count=2),), faults=faults), 1)
+    assert outcome.report.findings == []
+    assert outcome.virtual > 100_000
 
 
 @pytest.mark.parametrize("hash_seed", ["1", "4711"])

@@ -26,10 +26,19 @@ def test_an_empty_file_is_a_scenario() -> None:
     ("text", "words"),
     [
         ("seconds = ", "it is no TOML: "),
-        ("seconds = 0", "Expected `float` > 0.0 - at `$.seconds`"),
-        ("colour = 1", "unknown field `colour`"),
-        ("[[users]]\nbehaviour = 'dance'", "Invalid enum value 'dance' - at `$.users[0].behaviour`"),
-        ("[[faults]]\nkind = 'cut'", "missing required field `at` - at `$.faults[0]`"),
+        ("seconds = 0", "seconds: expected `float` > 0.0"),
+        ("seconds = nan", "seconds: expected `float` > 0.0"),
+        ("seconds = 1e300", "seconds: expected `float` <= 1000000.0"),
+        ("seconds = 99999999999999999999", "seconds: expected `float` <= 1000000.0"),
+        ("seconds = '5'", "seconds: expected `float`, got `str`"),
+        ("colour = 1", "there is no key `colour`"),
+        ("[network]\ncolour = 1", "network: there is no key `colour`"),
+        ("[network]\nlatency = -0.1", "network.latency: expected `float` >= 0.0"),
+        ("users = []", "users: expected `array` of length >= 1"),
+        ("[[users]]\ncount = 0", "users[0].count: expected `int` >= 1"),
+        ("[[users]]\nevery = nan", "users[0].every: expected `float` > 0.0"),
+        ("[[users]]\nbehaviour = 'dance'", "users[0].behaviour: invalid enum value 'dance'"),
+        ("[[faults]]\nkind = 'cut'", "faults[0]: it lacks `at`"),
         ("[server]\nmax_attempts = 0", "server.max_attempts: 0 must be an integer from 1"),
         ("[server]\ncolour = 1", "server.colour: 1 must be an option that exists"),
         ("[server]\nauth = 'accounts'", "server: only guests come here, and without TLS"),
@@ -38,7 +47,7 @@ def test_an_empty_file_is_a_scenario() -> None:
 def test_what_is_wrong_is_a_line(text: str, words: str) -> None:
     with pytest.raises(ScenarioError) as caught:
         read(text)
-    assert words in str(caught.value)
+    assert str(caught.value).startswith(words)
     assert "\n" not in str(caught.value)
 
 
@@ -46,7 +55,7 @@ def test_a_file_that_is_not_there_or_no_text(tmp_path: Path) -> None:
     with pytest.raises(ScenarioError, match="No such file"):
         load(tmp_path / "none.toml")
     (tmp_path / "bytes.toml").write_bytes(b"\xff")
-    with pytest.raises(ScenarioError, match=r"bytes\.toml"):
+    with pytest.raises(ScenarioError, match=r"bytes\.toml: it is no TOML: not UTF-8"):
         load(tmp_path / "bytes.toml")
 
 

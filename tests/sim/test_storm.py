@@ -37,6 +37,15 @@ def test_clients_without_are_banned_behind_one_address_and_not_behind_many() -> 
     assert raised.banned == 0
 
 
+def test_one_client_comes_back_too() -> None:
+    """It is the last who came: the blow fell before it had read its first welcome, which was taken for its return."""
+    for simple in (False, True):
+        one = after(1, simple=simple)
+        assert len(one.back) == 1
+        assert one.back[0] >= 2  # the server is away for so long
+        assert one.share_back(0.5) == one.share_back(1.0) == one.back[0]
+
+
 def test_it_is_the_same_each_time() -> None:
     assert after(20) == after(20)
 

@@ -86,12 +86,23 @@ def test_a_storm_by_the_servers_own_file(tmp_path: Path) -> None:
         (("--length", "9", str(SHORT)), f"--length: 9, and {SHORT} says for itself how long it is\n"),
         (("--storm", "--clients", "5", "--addresses", "6"), "--addresses: 6 must be from 1 to 5\n"),
         (("--storm", "--config", "none.toml"), "--config: none.toml: No such file or directory\n"),
-        (("--seed", "4", "--trace", "/nowhere/run.html", str(SHORT)), "/nowhere/run.html: No such file or directory\n"),
+        (("--seed", "4", "--trace", "/nowhere/run.html", str(SHORT)), "--trace: /nowhere: No such file or directory\n"),
+        (("--trace", "docs", str(SHORT)), "--trace: docs: Is a directory\n"),
+        (("--keep", "README.md", str(SHORT)), "--keep: README.md: Not a directory\n"),
+        (("--storm", "--chart", "/nowhere/storm.svg"), "--chart: /nowhere: No such file or directory\n"),
+        (("--storm", "--config", str(SHORT)), f"--config: {SHORT}: seconds: 30 must be an option that exists\n"),
+        (("--storm", str(SHORT)), "SCENARIO: it is not for --storm\n"),
+        (("--storm", "--runs", "4"), "--runs: it is not for --storm\n"),
+        (("--clients", "5"), "--clients: it is only for --storm\n"),
+        (("--storm", "--clients", "0"), "--clients: 0 must be from 1 to 10,000\n"),
+        (("--storm", "--away", "nan"), "--away: nan must be from 0 to 3,600\n"),
+        (("--minutes", "inf"), "--minutes: inf must be from 0 to 1,440\n"),
     ],
 )
 def test_what_is_wrong_is_one_line(words: tuple[str, ...], told: str) -> None:
-    code, _, err = run(*words)
-    assert (code, err) == (2, told)
+    """And it is said before anything is done that would be lost with it."""
+    code, out, err = run(*words)
+    assert (code, out, err) == (2, "", told)
 
 
 def test_what_failed_is_made_smaller_and_kept(

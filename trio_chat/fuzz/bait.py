@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
+from random import Random
 
 import attrs
 import trio
 
 from trio_chat.fuzz.model import Json
+from trio_chat.fuzz.shreds import Shredder
 from trio_chat.fuzz.visit import ClientError, Visit
 
 COMES_BACK = 30.0  # seconds within which a client must be there again
@@ -24,6 +26,7 @@ LEAST = 1.0  # … seconds in all, or there is no back-off
 GIVES = 0.15  # seconds that a client may be early
 COME_BACK_CODES = (1001, None, 1011, 1012, 4003, 4004, 4005, 4006, 4499)
 STOP_CODES = (4500, 4501, 4502, 4503, 4504, 4505, 4506, 4507, 4508, 4999)
+SHREDDED = ("short", "Ünïcödé 🙂 in pieces, 日本語 as well. " * 8, "long " * 14_000)  # frames of each kind of length
 LIMITS = {
     "message_bytes": 1_048_576,
     "content_chars": 1_044_480,
@@ -38,6 +41,7 @@ class Bait:
     """What the server knows: one room, one client. `wrong`: what the client did that it must not."""
 
     arrivals: trio.MemoryReceiveChannel[trio.abc.Stream]
+    seed: int = 0  # of fragments and chunks
     wrong: list[str] = attrs.field(factory=list)
     tried: list[str] = attrs.field(factory=list)
     untried: list[str] = attrs.field(factory=list)
@@ -59,8 +63,10 @@ class Bait:
             return self.here
         return None
 
-    async def welcome(self, *, resumed: bool | None = None, why: str = "the connection was lost") -> Visit:
-        """Let the client come (back), and judge how it does.
+    async def welcome(
+        self, *, resumed: bool | None = None, why: str = "the connection was lost", shredder: Shredder | None = None
+    ) -> Visit:
+        """Let the client come (back), and judge how it does. With a `shredder`, all that it gets is in fragments.
 
         Raises:
             ClientError: it does not, or without what must be there.
@@ -68,6 +74,7 @@ class Bait:
         visit = await self.visit(COMES_BACK if self.session else math.inf)
         if visit is None:
             raise ClientError(f"it did not come back within {COMES_BACK:g} s, after {why}")
+        visit.shredder = shredder
         await visit.upgrade()
         frame = await visit.next(10.0)
         if frame is None or frame["type"] != "connect":
@@ -111,11 +118,10 @@ class Bait:
         if position != expected:
             self.wrong.append(f"its position in general should be {expected}, after {why}, and was {position}")
 
-    async def post(self, visit: Visit, content: str, *, slowly: bool = False) -> None:
+    async def post(self, visit: Visit, content: str) -> None:
         """An entry of somebody else's."""
         self.last += 1
-        send = visit.send_slowly if slowly else visit.send
-        await send("message", content=content, sender="bait", room="general", seq=self.last)
+        await visit.send("message", content=content, sender="bait", room="general", seq=self.last)
 
     async def serve(self, visit: Visit, seconds: float, *, until_message: bool = False) -> Json | None:
         """Answer what the client asks; with `until_message`, up to its first message, which is not answered."""
@@ -226,23 +232,50 @@ async def withholds(bait: Bait) -> None:
 
 
 async def puzzles(bait: Bait) -> None:
-    """Types and fields that nobody knows, fragments, pings: all of that is to be taken in good part."""
+    """Types and fields that nobody knows, and a ping: all of that is to be taken in good part."""
     visit = await bait.welcome()
     await visit.send("sparkle", content="a type of a later version")
     await visit.send("system", event="sparkled", content="an event of a later version", more={"deep": [1]})
-    await bait.post(visit, "in fragments, with a ping between them", slowly=True)
+    await visit.ping(b"there?")
     await bait.serve(visit, 2 * LISTENS)
     if visit.over:
-        bait.wrong.append("it left when it got what it does not know, or fragments")
-    elif not visit.ponged:
-        bait.wrong.append("it answered no ping within a fragmented message")
+        bait.wrong.append("it left when it got what it does not know")
+    elif b"there?" not in visit.pongs:
+        bait.wrong.append("it answered no ping with what was in that")
     await visit.close(1001)
     bait.ends()
 
 
+async def shreds(bait: Bait) -> None:
+    """Every message in fragments, with control frames between them, and in any chunks of bytes."""
+    shredder = Shredder(Random(bait.seed))
+    visit = await bait.welcome(why="what it does not know", shredder=shredder)
+    for content in SHREDDED:
+        await bait.post(visit, content)
+        await bait.serve(visit, LISTENS / 4)
+    await bait.serve(visit, 2 * LISTENS)
+    unanswered = shredder.pings[-1] not in visit.pongs  # of several pings, the last must be answered (RFC 6455, 5.5.3)
+    if visit.over:
+        bait.wrong.append(f"it left when messages came in fragments{_said(visit)}")
+    elif unanswered:
+        bait.wrong.append("it answered no ping between the fragments of a message")
+    await visit.begin("message", content="cut off in the midst", sender="bait", room="general", seq=bait.last + 1)
+    await visit.close(4003)
+    bait.ends()
+    visit = await bait.welcome(why="messages in fragments (were they read?)")
+    await bait.serve(visit, LISTENS)
+    await visit.cut()
+    bait.ends()
+
+
+def _said(visit: Visit) -> str:
+    """How the client closed."""
+    return "" if visit.code is None else f", and closed with {visit.code}"
+
+
 async def drains(bait: Bait) -> None:
     """Times to come back after: in `draining`, and of a 503."""
-    visit = await bait.welcome(why="what it does not know, and fragments")
+    visit = await bait.welcome()
     await visit.send("system", event="draining", content="Come back later", retry_after=1.5, jitter=0.2)
     await visit.close(4001)
     bait.ends()
@@ -304,7 +337,7 @@ async def forgets(bait: Bait) -> None:
     bait.ends()
 
 
-LURES: tuple[Lure, ...] = (doubles, lags, withholds, puzzles, drains, slams, closes, forgets)
+LURES: tuple[Lure, ...] = (doubles, lags, withholds, puzzles, shreds, drains, slams, closes, forgets)
 
 
 async def stops(bait: Bait, code: int) -> None:

@@ -29,6 +29,7 @@ ERASE = "\r\x1b[K"  # a terminal's line
 SHOWN_EVERY = 0.1  # seconds
 INSTALL = "fuzz needs Hypothesis: pip install 'trio-chat[fuzz]'"
 PROFILE_NAMES = ("quick", "normal", "deep", "hostile", "polite")
+SAVED, PATIENCE = "fuzz-failure.json", 2.0
 MAX_SECONDS, MAX_EXAMPLES = 86_400.0, 10_000_000
 HELP = """Look for broken promises in any server of the protocol, in whatever language it is written.
 
@@ -53,10 +54,10 @@ def fuzz(
     profile: Annotated[str, Parameter(help="one of " + ", ".join(PROFILE_NAMES), metavar="NAME")] = "normal",
     seed: Annotated[int | None, Parameter(help="of what is tried; it is printed, too", show_default=False)] = None,
     replay: Annotated[str, Parameter(help="do what a file says, no more", metavar="FILE", show_default=False)] = "",
-    save: Annotated[str, Parameter(help="where what is found is written to", metavar="FILE")] = "fuzz-failure.json",
+    save: Annotated[str, Parameter(help="where what is found is written to", metavar="FILE")] = SAVED,
     junit: Annotated[str, Parameter(help="write JUnit's XML", metavar="PATH", show_default=False)] = "",
     json: Annotated[bool, Parameter(name="--json", help="for programs", negative="", show_default=False)] = False,
-    patience: Annotated[float, Parameter(help="seconds within which whatever must come comes")] = 2.0,
+    patience: Annotated[float, Parameter(help="seconds within which whatever must come comes")] = PATIENCE,
     ca: Annotated[
         str, Parameter(help="PEM file of the authority to check wss:// with", metavar="PATH", show_default=False)
     ] = "",
@@ -76,8 +77,23 @@ def fuzz(
     quiet: Annotated[bool, Parameter(help="show no progress", negative="", show_default=False)] = False,
 ) -> int:
     """See `HELP`."""
+    ours = (("--port", port != 0), ("--run", run != ""))
+    others = (
+        ("--seconds", seconds is not None),
+        ("--examples", examples is not None),
+        ("--profile", profile != "normal"),
+        ("--replay", replay != ""),
+        ("--save", save != SAVED),
+        ("--junit", junit != ""),
+        ("--patience", patience != PATIENCE),
+        ("--ca", ca != ""),
+        ("--yes", yes),
+    )
+    for option, given in others if client else ours:
+        if given:
+            return _fail(f"{option}: it is {'not for' if client else 'only for'} --client", 2)
     if client:
-        return _client(url, port, run, json=json)
+        return _client(url, port, run, seed, json=json)
     try:
         import hypothesis  # noqa: F401  (an extra)
     except ImportError:
@@ -100,22 +116,19 @@ def fuzz(
     return code
 
 
-def _client(url: str, port: int, command: str, *, json: bool) -> int:
+def _client(url: str, port: int, command: str, seed: int | None, *, json: bool) -> int:
     """Be a server."""
-    from trio_chat.fuzz.client_tool import fuzz_client, told
+    from trio_chat.fuzz.client_tool import StartError, fuzz_client, told
 
     if url:
         return _fail(f"--client: {url!r} is left out, for a client comes here", 2)
     if not 0 <= port <= 65_535:
         return _fail(f"--port: {port} must be an integer from 0 to 65535", 2)
-    wrong = ""
+    chosen = secrets.randbelow(2**32) if seed is None else seed
     try:
-        return told(trio.run(fuzz_client, port, command), as_json=json)
-    except* FileNotFoundError:
-        wrong = f"--run: there is no program {command.split()[0]!r}"
-    except* OSError as group:
-        wrong = f"--port: {port} cannot be listened on ({group.exceptions[0]})"
-    return _fail(wrong, 2)
+        return told(trio.run(fuzz_client, port, command, chosen), as_json=json)
+    except StartError as error:
+        return _fail(str(error), 2)
 
 
 def _bounded(option: str, value: float | None, low: float, high: float) -> None:

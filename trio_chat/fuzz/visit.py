@@ -13,7 +13,8 @@ import attrs
 import trio
 
 from trio_chat.fuzz.model import Json
-from trio_chat.fuzz.wire import CLOSE, CONTINUATION, PING, PONG, TEXT, FramingError, Parser, closing, encode
+from trio_chat.fuzz.shreds import Shredder
+from trio_chat.fuzz.wire import CLOSE, PING, PONG, TEXT, FramingError, Parser, closing, encode
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
 HEAD_SECONDS = 10.0
@@ -26,13 +27,14 @@ class ClientError(Exception):
 
 @attrs.define
 class Visit:
-    """A connection; `waited`: seconds since the last one ended."""
+    """A connection; `waited`: seconds since the last one ended. With a `shredder` all goes in fragments and chunks."""
 
     stream: trio.abc.Stream
     waited: float
+    shredder: Shredder | None = None
     offered: bool = False  # the subprotocol
     page: bool = False  # it comes by the WebSocket of the web, which tells nobody of a refusal's status or headers
-    ponged: bool = False
+    pongs: list[bytes] = attrs.field(factory=list)  # what was in them
     code: int | None = None  # of the client's close
     over: bool = False
     _closing: bool = False  # we sent a close: nothing may come behind it, no second one either (RFC 6455, 5.5.1)
@@ -96,7 +98,12 @@ class Visit:
 
     async def _write(self, data: bytes) -> None:
         try:
-            await self.stream.send_all(data)
+            if self.shredder is None:
+                await self.stream.send_all(data)
+                return
+            for number, chunk in enumerate(self.shredder.chunks(data)):
+                await self.stream.send_all(chunk)
+                await self.shredder.pause(number)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self.over = True
 
@@ -109,7 +116,7 @@ class Visit:
             if frame.opcode == PING:
                 await self._write(encode(PONG, frame.payload, mask=False))
             elif frame.opcode == PONG:
-                self.ponged = True
+                self.pongs.append(frame.payload)
             elif frame.opcode == CLOSE:
                 self.over, self.code = True, int.from_bytes(frame.payload[:2], "big") or 1005
                 if not self._closing:
@@ -140,22 +147,18 @@ class Visit:
 
     async def send(self, type: str, **fields: Any) -> None:
         """Send an event."""
-        await self._write(encode(TEXT, self._event(type, fields), mask=False))
-
-    async def send_slowly(self, type: str, **fields: Any) -> None:
-        """The same, in three fragments with a ping between them, and the bytes with pauses."""
         data = self._event(type, fields)
-        third = len(data) // 3
-        frames = [
-            encode(TEXT, data[:third], fin=False, mask=False),
-            encode(PING, b"between", mask=False),
-            encode(CONTINUATION, data[third : 2 * third], fin=False, mask=False),
-            encode(CONTINUATION, data[2 * third :], mask=False),
-        ]
-        for frame in frames:
-            await self._write(frame[:3])
-            await trio.sleep(0.1)
-            await self._write(frame[3:])
+        frames = [encode(TEXT, data, mask=False)] if self.shredder is None else self.shredder.frames(data)
+        await self._write(b"".join(frames))
+
+    async def ping(self, payload: bytes) -> None:
+        """Send a ping."""
+        await self._write(encode(PING, payload, mask=False))
+
+    async def begin(self, type: str, **fields: Any) -> None:
+        """Send the first fragment of an event that is never ended: only control frames may come behind it."""
+        assert self.shredder is not None
+        await self._write(self.shredder.first(self._event(type, fields)))
 
     def _event(self, type: str, fields: Json) -> bytes:
         stamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -298,7 +298,7 @@ class Broker:
 
     def _make_way(self, given: Received) -> None:
         """Whoever resumes a session stops what its last connection still writes: only then is known what it wrote."""
-        conn = self.state.resumed(given)
+        conn = self.state.resumed(given, self._now)
         peer = None if conn is None else self._peers.get(conn)
         if peer is not None and peer.outbox.unwritten:
             peer.drop()

@@ -35,13 +35,19 @@ class House:
         self._log: VirtualLog | None = None
         self._again: float | None = 0.0  # seconds until the next process starts
         self._ended = trio.Event()
+        self._pause = trio.CancelScope()  # between two processes
+        self._over = False
 
     async def run(self) -> None:
         """Run processes until one ends that no other follows. Cancelled: the one that runs is drained."""
         while self._again is not None:
-            await trio.sleep(self._again)
+            with self._pause:
+                await trio.sleep(self._again)
+            if self._over:
+                return
             self._again, self.number = None, self.number + 1
             self._stop, self._scope, self._ended = trio.Event(), trio.CancelScope(), trio.Event()
+            self._pause = trio.CancelScope()
             await self._process()
 
     async def _process(self) -> None:
@@ -97,7 +103,9 @@ class House:
             await (self._ended.wait() if self.up.is_set() else self.up.wait())
 
     async def end(self) -> None:
-        """Drain, and start no other."""
+        """Drain what runs or is about to, and start no other. Returns when it has ended, if it was up."""
+        self._over = True
+        self._pause.cancel()
+        self._stop.set()
         if self.up.is_set():
-            self._stop.set()
             await self._ended.wait()

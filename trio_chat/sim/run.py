@@ -19,7 +19,7 @@ from trio_chat.witness.evidence import Finding
 from trio_chat.witness.judge import Log, Report, check
 from trio_chat.witness.settling import settle
 
-RESTART = 60.0  # seconds for the last process to be up, before the quiet phase begins
+RESTART = 60.0  # seconds for the last process to be up, before the quiet phase begins: more than it is meant to be gone
 
 
 @attrs.frozen(kw_only=True)
@@ -97,7 +97,8 @@ async def _play(scenario: Scenario, seed: int, trace: Trace) -> tuple[Report, fl
         disk.full_until = 0.0
         for user in users:
             user.deaf_until = 0.0
-        with trio.move_on_after(RESTART):
+        gone = [fault.lasts for fault in scenario.faults if fault.kind in ("crash", "deploy")]
+        with trio.move_on_after(RESTART + max(gone, default=0.0)):
             await house.settled()
         dials = {actor.user.name: actor.dial for actor in actors}
         logs, stuck = await settle(users, lambda user: dials[user.name], house.number)

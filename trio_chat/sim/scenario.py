@@ -95,7 +95,7 @@ class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     server: dict[str, Any] = msgspec.field(default_factory=dict)
     network: NetworkPlan = NetworkPlan()
     disk: DiskPlan = DiskPlan()
-    users: tuple[UsersPlan, ...] = (UsersPlan(count=5),)
+    users: Annotated[tuple[UsersPlan, ...], Meta(min_length=1)] = (UsersPlan(count=5),)
     faults: tuple[FaultPlan, ...] = ()
 
     @property
@@ -149,9 +149,21 @@ def read(text: str) -> Scenario:
     except tomllib.TOMLDecodeError as error:
         raise ScenarioError(f"it is no TOML: {error}") from None
     except msgspec.ValidationError as error:
-        raise ScenarioError(str(error).replace("Object", "A scenario")) from None
+        raise ScenarioError(_told(str(error))) from None
     _ = scenario.config
     return scenario
+
+
+def _told(error: str) -> str:
+    """What msgspec says, as all of our tools do: first where, then what."""
+    what, _, where = error.partition(" - at `$")
+    for theirs, ours in (
+        ("Object contains unknown field", "there is no key"),
+        ("Object missing required field", "it lacks"),
+    ):
+        what = what.replace(theirs, ours)
+    what = what[0].lower() + what[1:]
+    return f"{where.rstrip('`').lstrip('.')}: {what}" if where else what
 
 
 def load(path: Path) -> Scenario:
@@ -164,7 +176,9 @@ def load(path: Path) -> Scenario:
         return read(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ScenarioError(f"{path}: {error.strerror}") from None
-    except (UnicodeDecodeError, ScenarioError) as error:
+    except UnicodeDecodeError:
+        raise ScenarioError(f"{path}: it is no TOML: not UTF-8") from None
+    except ScenarioError as error:
         raise ScenarioError(f"{path}: {error}") from None
 
 

@@ -64,8 +64,8 @@ class Aftermath:
 
     def share_back(self, share: float) -> float | None:
         """When that share of all clients was back, or None."""
-        needed = round(share * self.storm.clients)
-        return sorted(self.back)[needed - 1] if 0 < needed <= len(self.back) else None
+        needed = max(1, round(share * self.storm.clients))
+        return sorted(self.back)[needed - 1] if needed <= len(self.back) else None
 
 
 def blow(config: Config, storm: Storm, seed: int) -> Aftermath:
@@ -157,9 +157,12 @@ class _Client:
                 "ws://server/ws", name, wait=True, connect=self._dial, jitter=chance.random, new_key=str
             ) as client:
                 self.here.came()
+                late = self.struck.is_set()
                 async for event in client:
                     if isinstance(event, Welcomed):
-                        self._welcomed()
+                        if late:  # the first is else that of its coming before the blow, even if it is read after that
+                            self._welcomed()
+                        late = True
         except (ConnectionEnded, Refused):
             self.here.returned()
 

@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 import msgspec
 
-from trio_chat.config import Config
+from trio_chat.config import Config, ConfigError
 from trio_chat.sim.chart import svg
 from trio_chat.sim.player import page
 from trio_chat.sim.run import Outcome, simulate
@@ -23,7 +23,6 @@ from trio_chat.sim.shrink import shrink
 from trio_chat.sim.storm import Aftermath, Storm, blow, table
 
 SHRINKING = 30.0  # seconds of this machine's time, for one failure
-MOST_CLIENTS = 10_000
 TALKS = ("talks", "parted", "ended", "unplaced")  # figures of a report that are of conversations
 ERASE = "\r\x1b[K"  # a terminal's line
 
@@ -134,8 +133,7 @@ def server_of(path: Path | None) -> Config:
     """The server's options in its own file, but for what a simulation has not: files, TLS, other machines.
 
     Raises:
-        ConfigError: one of them is wrong.
-        ScenarioError: the file cannot be read.
+        ScenarioError: the file cannot be read, or one of them is wrong.
     """
     if path is None:
         return Config.of(log="memory")
@@ -143,11 +141,16 @@ def server_of(path: Path | None) -> Config:
         options = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ScenarioError(f"--config: {path}: {error.strerror}") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ScenarioError(f"--config: {path}: {error}") from None
+    except UnicodeDecodeError:
+        raise ScenarioError(f"--config: {path}: it is no TOML: not UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ScenarioError(f"--config: {path}: it is no TOML: {error}") from None
     for name in ("tls_cert", "tls_key", "admin_port", "admin_token_file", "auth", "auth_key", "auth_jwks"):
         options.pop(name, None)
-    return Config.of(**{**options, "log": "memory"})
+    try:
+        return Config.of(**{**options, "log": "memory"})
+    except ConfigError as error:
+        raise ScenarioError(f"--config: {path}: {error}") from None
 
 
 def storms(
@@ -156,7 +159,7 @@ def storms(
     """Deploys and a dead proxy, for clients that know the protocol and for those that do not; returns the exit code.
 
     Raises:
-        ConfigError, ScenarioError: see `server_of`.
+        ScenarioError: see `server_of`.
     """
     config = server_of(file)
     found: list[Aftermath] = []
