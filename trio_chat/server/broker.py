@@ -299,13 +299,9 @@ class Broker:
     def _make_way(self, given: Received) -> None:
         """Whoever resumes a session stops what its last connection still writes: only then is known what it wrote."""
         conn = self.state.resumed(given, self._now)
-        peer = None if conn is None else self._peers.get(conn)
-        if peer is None:
-            return
-        peer.outbox.flush()  # what this turn brought it, a peer that keeps up takes at once; then it is told (4506)
-        if peer.outbox.unwritten:
-            peer.drop()
-            self._end(Disconnected(peer.id, unsent=peer.outbox.unsent()))
+        gone = None if conn is None else self._partings.stop(conn)
+        if gone is not None:
+            self._end(gone)
 
     # --- Deciding, and doing what was decided ------------------------------------------------------------------------
 
