@@ -150,6 +150,9 @@ async def test_a_connection_that_broke_while_nobody_had_it_is_not(server: Valkey
         pool.release(first)
         server.kill()
         server.start()
+        with trio.fail_after(10):
+            while first.usable:  # until its task has read the end of the stream
+                await trio.sleep(0.01)
         await ping(pool)
 
 
