@@ -111,6 +111,15 @@ def browser(session: nox.Session) -> None:
 
 
 @nox.session
+def cluster(session: nox.Session) -> None:
+    """What needs a Redis: PyPI's embedded Valkey is installed in `.nox`; `-- --short` leaves out what is slow."""
+    session.install("-e.", *nox.project.dependency_groups(PYPROJECT, "cluster"))
+    short = session.posargs == ["--short"]
+    posargs = ["-m", "not slow"] if short else session.posargs
+    session.run("pytest", "-p", "no:valkey", "tests/cluster", *posargs)  # a plugin that we do not use
+
+
+@nox.session
 def seed(session: nox.Session) -> None:
     """Run the message service of the older system's browser client in Node, which is installed in `.nox`."""
     session.install("-e.", *nox.project.dependency_groups(PYPROJECT, "seed"))

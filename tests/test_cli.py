@@ -96,6 +96,8 @@ FIRST = "The command comes first: serve, check-config, schema, connect, log, adm
             ["--auth", "jwt", "--log", "memory", "--port", "0", "--auth-jwks", "/nowhere"],
             "--auth-jwks: '/nowhere' must be a file with a key (No such file or directory)",
         ),
+        (["check-config", "--log", "redis:/u:sesame@h"], "--log: 'redis:/***@h' must be memory or sqlite:PATH"),
+        (["redis://u:sesame@h"], f"'redis://***@h': no such command or argument. {FIRST}"),
         (["check-config", "--log", "tape"], "--log: 'tape' must be memory or sqlite:PATH"),
         (
             ["log", "chekc"],

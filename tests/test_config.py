@@ -7,7 +7,7 @@ import ipaddress
 import attrs
 import pytest
 
-from trio_chat.config import OPTIONS, Admission, Config, ConfigError
+from trio_chat.config import OPTIONS, Admission, Config, ConfigError, without_password
 
 
 def test_no_option_has_two_sections() -> None:
@@ -94,6 +94,31 @@ def test_error_is_one_readable_line_for_any_value(value: object) -> None:
     line = str(ConfigError("port", value, "an integer"))
     assert len(line) < 120
     assert line.isprintable()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "redis://ann:sesame@localhost:6379/0",
+        "rediss://:se/s@sesame@localhost",
+        "redis:/:sesame@localhost",
+        "redis//:sesame@localhost",
+        "redis:sesame@localhost",
+        "redis://:" + "x" * 100 + "sesame@localhost",
+        """redis://:it's"sesame@localhost""",
+        "redis://:a\nsesame@localhost",
+    ],
+)
+def test_an_error_shows_no_password(value: str) -> None:
+    """A URL that is no log's may have been meant for one."""
+    with pytest.raises(ConfigError, match=r"\*\*\*@localhost") as caught:
+        Config.of(log=f"{value}\0")
+    assert "sesame" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["tape", "sqlite@home", "10.0.0.0/8", "a:b", "@a:b"])
+def test_what_has_no_password_is_shown(value: str) -> None:
+    assert without_password(repr(value)) == repr(value)
 
 
 def test_unknown_option_is_refused() -> None:

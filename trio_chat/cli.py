@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TextIO
@@ -24,7 +25,7 @@ from trio_chat.cli_log import build_log
 from trio_chat.cli_simulate import HELP as SIMULATE_HELP
 from trio_chat.cli_simulate import simulate
 from trio_chat.cli_token import token
-from trio_chat.config import OPTIONS, Config, ConfigError
+from trio_chat.config import OPTIONS, Config, ConfigError, without_password
 from trio_chat.fuzz.tool import HELP as FUZZ_HELP
 from trio_chat.fuzz.tool import fuzz
 from trio_chat.log import LogError
@@ -160,11 +161,11 @@ def _command_line(argv: Sequence[str]) -> int:
             sys.stdout.flush()
         return code
     except UnusedCliTokensError as error:
-        stray = error.unused_tokens[0] if error.unused_tokens else ""
+        stray = without_password(repr(error.unused_tokens[0] if error.unused_tokens else ""))
         commands = "serve, check-config, schema, connect, log, admin, bench, fuzz, simulate, token"
-        return _fail(f"{stray!r}: no such command or argument. The command comes first: {commands}.")
+        return _fail(f"{stray}: no such command or argument. The command comes first: {commands}.")
     except CycloptsError as error:
-        return _fail(repr(str(error))[1:-1])
+        return _fail(re.sub(r"\S+", lambda word: without_password(word[0]), repr(str(error))[1:-1]))
     except (ConfigError, LogError) as error:
         return _fail(str(error))
     except OSError as error:  # of stdout only: what goes wrong in the server comes as a group

@@ -17,6 +17,7 @@ import attrs
 
 Net: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 MiB = 1024 * 1024
+_CREDENTIALS = re.compile(r"""^(["']?(?:[A-Za-z][A-Za-z0-9+.-]*:/+)?)(?=.*[:/].*@).*@""", re.DOTALL)
 _LOG = re.compile(r"memory|sqlite:[^\0]+")
 
 
@@ -29,12 +30,20 @@ class ConfigError(ValueError):
 
 
 def _shown(value: object) -> str:
-    """A wrong value's `repr`, which has no line break, cut to 80 characters."""
+    """A wrong value's `repr`, which has no line break, cut to 80 characters; see `without_password`."""
     try:
-        text = repr(value)
+        text = without_password(repr(value))
     except ValueError:  # Python writes no integer of more than 4,300 digits
         text = "a number of thousands of digits"
     return text if len(text) <= 80 else text[:79] + "…"
+
+
+def without_password(text: str) -> str:
+    """A text with `***` in place of what may be the credentials of a URL in it, mistyped or not.
+
+    That is what stands before the last `@`, but for the scheme, where there is a `:` or a `/` before that `@`.
+    """
+    return _CREDENTIALS.sub(r"\1***@", text)
 
 
 def _checked(must: str, good: Callable[[Any], bool]) -> Callable[[Any, attrs.Attribute[Any], Any], None]:

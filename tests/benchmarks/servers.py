@@ -145,7 +145,7 @@ def serving(name: str, cpu: int | None = None, places: Path | None = None) -> It
     """
     kind = SERVERS[name]
     place = place_of(kind, places) if places and kind.requires else None
-    program = "node" if kind.node else str(place / "bin" / "python") if place else sys.executable
+    program = node() if kind.node else str(place / "bin" / "python") if place else sys.executable
     env = {**os.environ, "PYTHONPATH": str(ROOT)} | ({"NODE_PATH": str(place / "node_modules")} if place else {})
     # A file takes the output, as a pipe that nobody reads would stop the server.
     with tempfile.TemporaryDirectory() as directory, tempfile.TemporaryFile() as output:
@@ -157,6 +157,19 @@ def serving(name: str, cpu: int | None = None, places: Path | None = None) -> It
             yield Server(process.pid, port_of(name, process, output))
         finally:
             stop(process)
+
+
+def node() -> str:
+    """Node itself: what PATH has may be a script that starts it, whose CPU is not Node's, and whose end neither.
+
+    Raises:
+        BenchmarkError: there is none that runs.
+    """
+    command = ["node", "-p", "process.execPath"]
+    try:
+        return subprocess.run(command, capture_output=True, timeout=30, check=True, text=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError) as error:
+        raise BenchmarkError(f"node: {error}") from None
 
 
 def port_of(name: str, process: subprocess.Popen[bytes], output: IO[bytes]) -> int:

@@ -93,6 +93,12 @@ class TestConnect:
         assert client.closed is Close.BAD_HANDSHAKE
         assert client.send(Connect(username="a")) == []
 
+    def test_a_token_where_there_are_none(self) -> None:
+        """Its bearer must hear what is wrong: they did say who they are."""
+        client = Driver().open()
+        client.send(Connect(token="eyJ"))
+        assert error(client).content == "username must be given: there are no tokens here"
+
     def test_nothing_falls_due_for_who_was_turned_away(self) -> None:
         driver = Driver()
         client = driver.open()

@@ -111,6 +111,22 @@ def test_what_breaks_a_promise_is_told_by_it(scene: Scene, frames: list[dict[str
     assert broken.value.promise.name == promise
 
 
+def test_counts_alone_may_be_of_anybody(scene: Scene) -> None:
+    """Past `presence_limit` nobody is named: who was there may have left, and come again."""
+    scene.hears(CAME)
+    for event, total in (("left", 1), ("joined", 2)):
+        scene.hears(system(event, room="den", count=1, total=total), CAME)
+    with pytest.raises(Broken):
+        scene.hears(CAME)
+
+
+def test_counts_of_one_room_say_nothing_of_another(scene: Scene) -> None:
+    scene.ear.gains(scene.world.enter(scene.ann, "attic"))
+    with pytest.raises(Broken) as broken:
+        scene.hears(CAME, system("left", room="attic", count=1, total=1), CAME)
+    assert broken.value.promise.name == "8"
+
+
 def test_a_replay_shows_what_became_of_an_entry(scene: Scene) -> None:
     scene.ear.gains(scene.den, 0)
     scene.world.edit(scene.den, 1, "milk")

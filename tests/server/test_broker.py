@@ -68,6 +68,7 @@ class FakePeer:
     cuts: list[Close] = attrs.field(factory=list)
     unfinished: int = 0
     settled: bool = False
+    dropped: bool = False
 
     @property
     def held(self) -> int:
@@ -79,6 +80,9 @@ class FakePeer:
 
     def settle(self) -> None:
         self.settled = True
+
+    def drop(self) -> None:
+        self.dropped = True
 
     def probe(self, alive: Callable[[], None]) -> None:
         alive()
@@ -382,7 +386,7 @@ async def test_unfinished_messages_count_too(autojump_clock: MockClock) -> None:
 
 
 async def test_too_slow_is_told_to_the_core_at_once(desk: Desk) -> None:
-    """With what of each room did not go out, so that a resume begins there."""
+    """So that the session can be resumed; and who does so is told first what of each room did not go out."""
     alice, bob = desk.peer(1, "alice"), desk.peer(2, "bob")
     bob.wire.takes = False
     content = "x" * 1_000_000
@@ -390,13 +394,22 @@ async def test_too_slow_is_told_to_the_core_at_once(desk: Desk) -> None:
         desk.send(1, Message(content=content))
         desk.turn()
     assert (alice.cuts, bob.cuts) == ([], [Close.TOO_SLOW])
-    (gone,) = [given for given in desk.inputs if isinstance(given, Disconnected)]
-    assert (gone.conn, gone.cut, dict(gone.unsent)) == (2, Close.TOO_SLOW, {"test-1": 1})
-    assert list(desk.broker._peers._peers) == [1]
+    (ends,) = [given for given in desk.inputs if isinstance(given, Ending)]
+    assert (ends.conn, ends.cut, bob.dropped) == (2, Close.TOO_SLOW, False)
     desk.broker.too_slow(2)  # it comes too late, and is none
+    desk.turn()
+    assert bob.cuts == [Close.TOO_SLOW]
+    desk.peer(3)
+    desk.send(3, Connect(username="bob", resume=Resume(session="bob")))
+    desk.turn()
+    *_, gone, resumes = [given for given in desk.inputs if isinstance(given, Disconnected | Received)]
+    assert isinstance(gone, Disconnected)
+    assert (gone.conn, dict(gone.unsent), bob.dropped) == (2, {"test-1": 1}, True)
+    assert isinstance(resumes, Received)
+    assert list(desk.broker._peers._peers) == [1, 3]
     desk.broker.ended(Disconnected(2, cut=Close.TOO_SLOW))
     desk.turn()
-    assert list(desk.broker._peers._peers) == [1]
+    assert list(desk.broker._peers._peers) == [1, 3]
 
 
 async def test_who_ends_is_told_when_nothing_more_can_come(desk: Desk) -> None:
@@ -461,7 +474,7 @@ async def test_an_end_is_settled_when_the_log_has_answered(desk: Desk, monkeypat
     assert b"".join(alice.wire.writes).count(b'"ack"') == 2
     desk.broker.ended(Disconnected(1, 1000))
     desk.turn()
-    assert not any([desk.broker._owed, desk.broker._ending, desk.broker._reads, desk.broker._peers])
+    assert not any([desk.broker._owed, desk.broker._partings, desk.broker._reads, desk.broker._peers])
 
 
 async def test_a_log_that_cannot_is_a_refusal(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

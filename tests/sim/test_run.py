@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import msgspec
 import pytest
 
 from trio_chat.core.effects import Committed, Deliver, Effect, Reply
@@ -198,6 +199,15 @@ def test_what_cannot_be_smaller_stays() -> None:
     outcome = simulate(CALM, 3)
     assert shrink(outcome, 0.0) is outcome
     assert all(smaller != CALM for smaller in candidates(CALM))
+
+
+def test_what_is_smaller_is_a_scenario_all_the_same() -> None:
+    """Without one of these options the other is wrong."""
+    server = {"trusted_addresses": ["10.0.0.0/8"], "rooms_per_user": 16, "outbox_frames": 64}
+    smaller = [one.server for one in candidates(msgspec.structs.replace(CALM, server=server)) if one.server != server]
+    assert [*map(len, smaller)] == [1, 2]
+    assert all("trusted_addresses" in one and one.get("outbox_frames") is None for one in smaller)
+    assert all(one.config for one in candidates(msgspec.structs.replace(CALM, server=server)))
 
 
 def test_a_page_holds_all_of_a_run_and_needs_nothing_else(tmp_path: Path) -> None:

@@ -260,6 +260,73 @@ def test_a_message_behind_a_leave_may_have_joined_again() -> None:
     assert [finding.text for finding in world.report().findings] == ["ben, process 5: red was joined, and that is gone"]
 
 
+def left_behind() -> tuple[World, Talk]:
+    """Ben says something in `red` and leaves it; when that is committed, he has left."""
+    world = exchange()
+    ben = back(world, 3, seq=3)
+    ben.says("join", id=1, room="red").hears("ack", id=1, room="red", epoch="e", last=0)
+    ben.says("message", id=2, room="red", content="ben-4").says("leave", id=3, room="red").hears("ack", id=3)
+    ben.hears("ack", id=2, room="red", epoch="e", seq=1)
+    world.ends(*(f"ben-{n}" for n in (4, 5, 6)), room="red")
+    world.logs["red"] = attrs.evolve(
+        world.logs["red"], entries=tuple({**one, "room": "red"} for one in world.logs["red"].entries)
+    )
+    back(world, 3, "ann").says("message", id=1, room="red", content="ben-5").ends()
+    return world, ben
+
+
+def test_what_was_said_before_a_leave_and_is_committed_behind_it_brings_nobody_in() -> None:
+    """So nothing that comes between it and the next join is missing."""
+    world, ben = left_behind()
+    ben.says("message", id=4, room="red", content="ben-6").hears("ack", id=4, room="red", epoch="e", seq=3)
+    ben.hears(**message(3, "ben-6", room="red")).ends()
+    assert world.wrong() == set()
+
+    world, ben = left_behind()
+    ben.hears(**message(2, "ben-5", room="red")).ends()
+    assert "outside" in world.wrong()
+
+
+def test_what_was_said_before_a_leave_is_acked_all_the_same() -> None:
+    """It is in the log then."""
+    world, ben = left_behind()
+    ben.ends()
+    world.ends("ben-7", "ben-5", "ben-6", room="red")
+
+    assert "lost" in world.wrong()
+
+
+def test_a_conversation_that_was_not_kept_may_begin_again() -> None:
+    """Nobody left it: who wrote the first message of the one that was lost writes another."""
+    world = exchange()
+    back(world, 3, seq=3, process=4, rooms={"@ann": 0}).ends()
+    back(world, 3, seq=3, process=5).posts(1, "ben-4", acked=4).ends()
+    back(world, 4, seq=4, process=5, rooms={"@ann": 0}).ends()
+    world.ends("ann-1", "ben-1", "ann-2", "ben-4")
+
+    assert world.wrong() == set()
+
+
+@pytest.mark.parametrize(("copy", "found"), [(False, set[str]()), (True, {"double"})])
+def test_an_ack_does_not_say_since_when_one_is_in(copy: bool, found: set[str]) -> None:
+    """What joined a room may be committed behind what others said there, and a goodbye come in between: no copies."""
+    world = exchange()
+    ben = back(world, 3, seq=3)
+    ben.says("message", id=1, room="red", content="ben-4").hears("ack", id=1, room="red", epoch="e", seq=2)
+    if copy:
+        ben.hears(**message(2, "ben-4", room="red"))
+    ben.ends(End.AWAY)
+    entries = [message(1, "ann-3", room="red"), message(2, "ben-4", room="red")]
+    world.comes("ann", 3, last=3).says("message", room="red", content="ann-3").ends()
+    world.logs["red"] = Log("e", 1, 2, tuple(entries))
+    again = back(world, 3, seq=3, rooms={"red": 2})
+    for entry in entries[copy:]:
+        again.hears(**entry)
+    again.ends()
+
+    assert world.wrong() == found
+
+
 def test_a_room_that_was_only_just_there_need_not_be_kept() -> None:
     """A conversation that somebody begins is in a welcome before it is committed."""
     world = exchange()
@@ -268,7 +335,16 @@ def test_a_room_that_was_only_just_there_need_not_be_kept() -> None:
     world.ends("ann-1", "ben-1", "ann-2", "ben-4")
     assert world.wrong() == set()
 
-    back(world, 4, seq=4, process=5, rooms={"@ann": 1}).ends()
+
+def test_a_room_that_was_gone_does_not_come_back() -> None:
+    """Unless somebody joins it."""
+    world = exchange()
+    back(world, 3, seq=3, process=4, rooms={"red": 1}).ends()
+    back(world, 3, seq=3, process=5).posts(1, "ben-4", acked=4).ends()
+    world.ends("ann-1", "ben-1", "ann-2", "ben-4")
+    assert world.wrong() == set()
+
+    back(world, 4, seq=4, process=5, rooms={"red": 1}).ends()
     assert world.wrong() == {"session"}
 
 

@@ -29,6 +29,7 @@ from trio_chat.core.sessions import UNKNOWN, Asking, Connection, Session, User
 from trio_chat.core.welcoming import settle, welcome
 
 NAME_MISSING, NAME_WRONG = "username must be given", f"username must be {RULE}"
+NAME_NOT_TOKEN = "username must be given: there are no tokens here"
 NAME_RESERVED = "This name is reserved"
 NAME_LIKE_ANOTHER = "Username looks like another one; choose one that nobody can take for it"  # seed clients test it
 
@@ -38,7 +39,8 @@ def connect(chat: Chat, connection: Connection, asked: Received, now: Now) -> li
     request = asked.command
     assert isinstance(request, Connect)
     if request.username is None:
-        return turn_away(chat, connection, request, ErrorCode.BAD_USERNAME, Close.BAD_HANDSHAKE, NAME_MISSING)
+        missing = NAME_MISSING if request.token is None else NAME_NOT_TOKEN
+        return turn_away(chat, connection, request, ErrorCode.BAD_USERNAME, Close.BAD_HANDSHAKE, missing)
     try:
         name = parse_name(request.username)
     except ValueError:

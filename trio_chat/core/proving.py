@@ -48,19 +48,28 @@ def greet(chat: Chat, connection: Connection, asked: Received, now: Now) -> list
 
 def _resume(chat: Chat, session: Session, connection: Connection, asked: Received, now: Now) -> list[Effect]:
     """Resume with a token of the same user, or as long as the last one lasts."""
-    request, identity, user = asked.command, asked.identity, session.user
+    request, identity = asked.command, asked.identity
     assert isinstance(request, Connect)
-    if identity is not None and identity.id != user.id:
-        return turn_away(chat, connection, request, ErrorCode.BAD_TOKEN, Close.BAD_TOKEN, ANOTHERS)
-    if identity is None and session.expires is not None and session.expires <= now.wall:
-        return turn_away(chat, connection, request, ErrorCode.BAD_TOKEN, Close.TOKEN_EXPIRED, EXPIRED)
-    if session.conn is None and len(user.conns) >= chat.sessions_per_user:
-        return turn_away(chat, connection, request, ErrorCode.FORBIDDEN, Close.TOO_MANY_SESSIONS, TOO_MANY)
+    refused = not_resumed(chat, session, asked, now)
+    if refused is not None:
+        return turn_away(chat, connection, request, *refused)
     effects: list[Effect] = []
     if identity is not None:
         session.expires = identity.expires
-        effects = apply_claims(chat, user, identity, now)
+        effects = apply_claims(chat, session.user, identity, now)
     return effects + resume(chat, session, connection, request, now)
+
+
+def not_resumed(chat: Chat, session: Session, asked: Received, now: Now) -> tuple[ErrorCode, Close, str] | None:
+    """Why a first frame may not carry a session on that it knows the token of. Changes nothing."""
+    identity, user = asked.identity, session.user
+    if identity is not None and identity.id != user.id:
+        return ErrorCode.BAD_TOKEN, Close.BAD_TOKEN, ANOTHERS
+    if identity is None and session.expires is not None and session.expires <= now.wall:
+        return ErrorCode.BAD_TOKEN, Close.TOKEN_EXPIRED, EXPIRED
+    if session.conn is None and len(user.conns) >= chat.sessions_per_user:
+        return ErrorCode.FORBIDDEN, Close.TOO_MANY_SESSIONS, TOO_MANY
+    return None
 
 
 def _enter(chat: Chat, connection: Connection, asked: Received, identity: Identity, now: Now) -> list[Effect]:

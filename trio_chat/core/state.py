@@ -23,6 +23,7 @@ from trio_chat.core.effects import (
     Answer,
     Attempted,
     Committed,
+    ConnId,
     Deliver,
     Disconnected,
     Drain,
@@ -162,6 +163,18 @@ class ChatState:
         else:
             effects = connecting.disconnected(self.chat, connection, given, now)
         return effects + self._unqueue(now)
+
+    def resumed(self, given: Received, now: Now) -> ConnId | None:
+        """The last connection of the session that a first frame will carry on, if it does. Changes nothing."""
+        command, connection = given.command, self.chat.conns.get(given.conn)
+        if type(command) is not Connect or command.resume is None:
+            return None
+        if connection is None or connection.cut or connection.session is not None or connection.asking is not None:
+            return None
+        session = self.chat.people.find(command.resume.session)
+        if session is None or proving.not_resumed(self.chat, session, given, now) is not None:
+            return None
+        return session.last_conn
 
     def next_due(self) -> float | None:
         """The monotonic time at which a `Tick` is due, or None."""

@@ -20,6 +20,9 @@ BATCH = 50  # plans from one seed; between two batches, we look at the clock ane
 CONFIRMATIONS = 3  # runs of a failure, until it fails again
 IN_ITS_TIME = (MEMBERS, PRESENCE, ALONE)  # what presence may break, which a server tells when its interval is over
 LINGER = 1 / 6  # of one's patience: how long one listens for that after each step
+LOOK_SHARE = 0.5  # of the time to fuzz: what a failure may take beyond it, to be confirmed and cut down …
+MIN_LOOK, MAX_LOOK = 10.0, 45.0  # … in seconds; where no time was given, the most
+MOST_FLAKY = 10  # failures that did not come again, that are remembered
 
 
 @attrs.frozen
@@ -43,7 +46,14 @@ class Campaign:
     steps: int = 0
     seconds: float = 0.0
     phase: str = "running"
-    finding: Finding | None = None
+    finding: Finding | None = None  # that came again when the same was done
+    flaky: list[Finding] = attrs.field(factory=list)  # that did not: the first `MOST_FLAKY`
+    flakes: int = 0  # how many those are in all
+
+    @property
+    def told(self) -> Finding | None:
+        """What is to be done first: the finding, or where there is none the first that was flaky."""
+        return self.finding or next(iter(self.flaky), None)
 
 
 Show = Callable[[Campaign], None]
@@ -56,16 +66,20 @@ def fuzz(
     profile: str = "normal",
     examples: int | None = None,
     seconds: float | None = None,
-    shrinking: float = 45.0,
+    looking: float | None = None,
     show: Show = lambda campaign: None,
 ) -> Campaign:
-    """Run plans until `examples` or `seconds` are over (None: no such bound), or a promise is broken.
+    """Run plans until `examples` or `seconds` are over (None: no such bound), or a promise is broken and broken again.
+
+    `looking`: seconds for which a failure is confirmed and cut down, a step more at most; they count, but a failure
+    that is found just before the end may take them beyond it. A failure that does not come again ends nothing.
 
     Raises:
         NotFuzzableError: the server cannot be reached, or lets us do too little.
     """
     began = time.monotonic()
     campaign = Campaign(seed, profile)
+    look = looking if looking is not None else look_for(seconds)
 
     def over() -> bool:
         campaign.seconds = time.monotonic() - began
@@ -79,7 +93,12 @@ def fuzz(
         campaign.examples += 1
         campaign.steps += outcome.done
         if outcome.broken is not None:
-            campaign.finding = _looked_into(server, campaign, outcome, began, shrinking, show)
+            finding = _looked_into(server, campaign, outcome, began, look, show)
+            if not finding.flaky:
+                campaign.finding = finding
+            else:
+                campaign.phase, campaign.flakes = "running", campaign.flakes + 1
+                campaign.flaky += [finding] if len(campaign.flaky) < MOST_FLAKY else []
         over()
         show(campaign)
 
@@ -97,19 +116,25 @@ def fuzz(
     return campaign
 
 
+def look_for(seconds: float | None) -> float:
+    """For how many seconds a failure is looked into, by those that the whole may take."""
+    return MAX_LOOK if seconds is None else min(MAX_LOOK, max(MIN_LOOK, seconds * LOOK_SHARE))
+
+
 def _looked_into(
-    server: Server, campaign: Campaign, outcome: Outcome, began: float, shrinking: float, show: Show
+    server: Server, campaign: Campaign, outcome: Outcome, began: float, look: float, show: Show
 ) -> Finding:
+    until = time.monotonic() + look
     campaign.phase = "confirming"
     show(campaign)
     if outcome.broken is not None and outcome.broken.promise in IN_ITS_TIME:
         server = lingering(server)
-    confirmed = confirm(server, outcome)
+    confirmed = confirm(server, outcome, until)
     best = outcome if confirmed is None else confirmed
     if confirmed is not None:
         campaign.phase = "cutting down"
         show(campaign)
-        best = shrink(lambda plan: run(server, plan), confirmed, shrinking)
+        best = shrink(lambda plan: run(server, plan, until), confirmed, until)
     return Finding(best, outcome.plan, campaign.examples, confirmed is None, time.monotonic() - began)
 
 
@@ -118,11 +143,11 @@ def lingering(server: Server) -> Server:
     return attrs.evolve(server, linger=LINGER * server.patience)
 
 
-def confirm(server: Server, outcome: Outcome) -> Outcome | None:
-    """The same failure again, with more patience; None where it does not come."""
+def confirm(server: Server, outcome: Outcome, until: float) -> Outcome | None:
+    """The same failure again, with more patience; None where it does not come before `until` (monotonic seconds)."""
     patient = attrs.evolve(server, patience=2 * server.patience)
     for _ in range(CONFIRMATIONS):
-        again = run(patient, outcome.plan)
+        again = run(patient, outcome.plan, until)
         if alike(again, outcome):
             return again
     return None

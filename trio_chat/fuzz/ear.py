@@ -192,9 +192,16 @@ class Ear:
                 self._in_room(frame)
 
     def _told(self, room: Room, users: list[str] | None, *, came: bool) -> None:
+        """Somebody came or left. Counts alone may mean anybody: from then on nothing is known of who is there.
+
+        A list would not tell, either: it may show who came or left before that is told, which is no second telling.
+        """
+        if users is None:
+            self.believed = {place: told for place, told in self.believed.items() if place[0] is not room}
+            return
         if came and users == [self.person.name]:
             raise Broken(ALONE, f"{self.who} is told of its own coming to {room.name}")
-        for name in users or []:
+        for name in users:
             if self.believed.get((room, name)) is came and name != self.person.name:
                 how = "came" if came else "left"
                 raise Broken(PRESENCE, f"{self.who} is told twice that {name} {how}, in {room.name}")

@@ -14,6 +14,7 @@ from trio_chat.fuzz.steps import Plan
 
 VERSION = 1
 MAX_FILE = 16 << 20  # bytes
+SHOWN_FLAKY = 3  # transcripts of what did not come again
 
 
 class Saved(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,51 +81,69 @@ def lines(finding: Finding) -> list[str]:
     ]
 
 
+def everything(campaign: Campaign) -> list[str]:
+    """All that was found: what came again last, as that is what there is to do something about."""
+    told = [line for finding in campaign.flaky[:SHOWN_FLAKY] for line in (*lines(finding), "")]
+    more = campaign.flakes - SHOWN_FLAKY
+    told += [f"{number(more, 'more failure')} did not come again", ""] if more > 0 else []
+    return told[:-1] if campaign.finding is None else [*told, *lines(campaign.finding)]
+
+
 def figures(campaign: Campaign) -> str:
     """A campaign in a line."""
     done = f"{number(campaign.examples, 'example')}, {number(campaign.steps, 'step')}, {campaign.seconds:.1f} s"
-    found = "nothing found" if campaign.finding is None else "1 promise broken"
-    return f"{done}, seed {campaign.seed}, profile {campaign.profile}: {found}"
+    found = ["1 promise broken"] if campaign.finding is not None else []
+    found += [f"{number(campaign.flakes, 'failure')} that did not come again"] if campaign.flakes else []
+    what = ", ".join(found) or "nothing found"
+    return f"{done}, seed {campaign.seed}, profile {campaign.profile}: {what}"
 
 
 def as_json(campaign: Campaign) -> dict[str, Any]:
     """A campaign for programs."""
-    finding = campaign.finding
     told: dict[str, Any] = {
         "seed": campaign.seed,
         "profile": campaign.profile,
         "examples": campaign.examples,
         "steps": campaign.steps,
         "seconds": round(campaign.seconds, 3),
-        "found": None,
+        "found": None if campaign.told is None else _finding(campaign.told),
+        "flaky": [_finding(finding) for finding in campaign.flaky],
+        "flakes": campaign.flakes,
     }
-    if finding is not None and finding.outcome.broken is not None:
-        told["found"] = {
-            "promise": finding.outcome.broken.promise.name,
-            "text": finding.outcome.broken.promise.text,
-            "what": finding.outcome.broken.what,
-            "flaky": finding.flaky,
-            "example": finding.example,
-            "plan": msgspec.to_builtins(finding.outcome.plan),
-            "transcript": finding.outcome.transcript.shown(),
-        }
     return told
 
 
+def _finding(finding: Finding) -> dict[str, Any]:
+    broken = finding.outcome.broken
+    assert broken is not None
+    return {
+        "promise": broken.promise.name,
+        "text": broken.promise.text,
+        "what": broken.what,
+        "flaky": finding.flaky,
+        "example": finding.example,
+        "plan": msgspec.to_builtins(finding.outcome.plan),
+        "transcript": finding.outcome.transcript.shown(),
+    }
+
+
 def as_junit(campaign: Campaign, names: list[str]) -> str:
-    """A campaign as JUnit's XML: one case a promise, that which was broken failed."""
-    finding = campaign.finding
-    broken = None if finding is None else finding.outcome.broken
+    """A campaign as JUnit's XML: one case a promise, each that was broken failed."""
+    found: dict[str, Finding] = {}
+    for finding in (*([] if campaign.finding is None else [campaign.finding]), *campaign.flaky):
+        if finding.outcome.broken is not None:
+            found.setdefault(finding.outcome.broken.promise.name, finding)
     cases = []
     for name in names:
         case = f'  <testcase classname="trio_chat.fuzz" name={quoteattr(name)}'
-        if broken is None or broken.promise.name != name or finding is None:
+        broken = found[name].outcome.broken if name in found else None
+        if broken is None:
             cases.append(f"{case}/>")
         else:
             told = quoteattr(_clean(broken.what))
-            body = quoteattr(_clean("\n".join(lines(finding))))[1:-1]
+            body = quoteattr(_clean("\n".join(lines(found[name]))))[1:-1]
             cases.append(f"{case}>\n    <failure message={told}>{body}</failure>\n  </testcase>")
-    head = f'<testsuite name="trio-chat fuzz" tests="{len(names)}" failures="{int(broken is not None)}"'
+    head = f'<testsuite name="trio-chat fuzz" tests="{len(names)}" failures="{len(found)}"'
     head += f' time="{campaign.seconds:.3f}">'
     return "\n".join(['<?xml version="1.0" encoding="UTF-8"?>', head, *cases, "</testsuite>", ""])
 

@@ -14,9 +14,8 @@ Run = Callable[[Plan], Outcome]
 KEPT = ("text", "code", "answered", "data", "closes", "head", "statuses", "close")  # these say together what a step is
 
 
-def shrink(run: Run, found: Outcome, seconds: float) -> Outcome:
-    """The shortest outcome of the same kind that was found within `seconds`; each is run anew."""
-    deadline = time.monotonic() + seconds
+def shrink(run: Run, found: Outcome, deadline: float) -> Outcome:
+    """The shortest outcome of the same kind that is found by `deadline` (monotonic seconds); each is run anew."""
     best = cut_off(found)
     while time.monotonic() < deadline:
         better = _first(run, best, deadline)

@@ -1,7 +1,7 @@
 """The command `trio-chat fuzz URL`.
 
-Exit codes: 0 nothing was found; 1 a promise was broken; 2 asked for the wrong, or the server could not be fuzzed; 130
-stopped by Ctrl-C. Progress is shown on stderr, if it is a terminal.
+Exit codes: 0 nothing was found; 1 a promise was broken, even if only once; 2 asked for the wrong, or the server could
+not be fuzzed; 130 stopped by Ctrl-C. Progress is shown on stderr, if it is a terminal.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ def _told(campaign: Campaign, save: str, junit: str, *, json: bool) -> int:
     from trio_chat.fuzz import report
     from trio_chat.fuzz.promises import PROMISES
 
-    finding = campaign.finding
+    finding = campaign.told
     if finding is not None and save:
         _write("--save", save, report.saved(finding.outcome))
     if junit:
@@ -175,7 +175,7 @@ def _told(campaign: Campaign, save: str, junit: str, *, json: bool) -> int:
     if json:
         print(jsonlib.dumps(report.as_json(campaign), indent=2, ensure_ascii=False))
     else:
-        for line in report.lines(finding) if finding is not None else ():
+        for line in report.everything(campaign):
             print(line)
         if finding is not None and save:
             print(f"It can be done again: trio-chat fuzz URL --replay {save}")

@@ -51,12 +51,14 @@ from trio_chat.core.effects import (
     Tick,
 )
 from trio_chat.core.errors import Close
+from trio_chat.core.messages import Connect
 from trio_chat.core.orders import Answered
 from trio_chat.core.state import ChatState
 from trio_chat.log import Log
 from trio_chat.server.knocking import Knock
 from trio_chat.server.orders import Orders
 from trio_chat.server.outbox import Buffered
+from trio_chat.server.parting import Partings
 from trio_chat.server.peers import Peer, Peers
 from trio_chat.server.reads import Reads
 
@@ -89,11 +91,11 @@ class Broker:
         self._peers = Peers(self.buffered, self._too_slow)
         self._knocking: dict[ConnId, Knock] = {}  # for one `apply` at a time
         self._owed: dict[ConnId, int] = {}  # answers of the log that are still to come
-        self._ending: dict[ConnId, None] = {}  # connections that hear nothing more but the answers that they are owed
         self._over = False  # nobody takes turns any longer
         self._due = -math.inf  # when a `Tick` is: as of the last turn
         self._no_tick_before = -math.inf
         self._reads = Reads(self.ring)
+        self._partings = Partings(self._peers, lambda conn: conn in self._owed or self._reads.waits(conn))
         self._bell = trio.Event()
         self.orders = Orders(self._urge)
         self._gone = trio.Event()  # no connection is left
@@ -270,6 +272,8 @@ class Broker:
             self._taken += 1
             left -= len(received)
             for one in received:
+                if type(one.command) is Connect:
+                    self._make_way(one)
                 apply(one)
         return True
 
@@ -284,22 +288,20 @@ class Broker:
         if isinstance(gone, Disconnected):
             self._reads.forget(conn)
             self._peers.remove(conn)
-            self._ending.pop(conn, None)
+            self._partings.over(conn)
         else:
             self._reads.keep_commands(conn)
-            self._ending[conn] = None
-            self._settle(conn)
-
-    def _settle(self, conn: ConnId) -> None:
-        """An end is settled when all that the connection asked for was answered: only then comes the close frame."""
-        if conn in self._ending and conn not in self._owed and not self._reads.waits(conn):
-            del self._ending[conn]
-            peer = self._peers.get(conn)
-            if peer is not None:
-                peer.settle()
+            self._partings.begin(conn)
 
     def _too_slow(self, peer: Peer) -> None:
-        self._end(Disconnected(peer.id, cut=Close.TOO_SLOW, unsent=peer.outbox.unsent()))
+        self._end(Ending(peer.id, cut=Close.TOO_SLOW))
+
+    def _make_way(self, given: Received) -> None:
+        """Whoever resumes a session stops what its last connection still writes: only then is known what it wrote."""
+        conn = self.state.resumed(given, self._now)
+        gone = None if conn is None else self._partings.stop(conn)
+        if gone is not None:
+            self._end(gone)
 
     # --- Deciding, and doing what was decided ------------------------------------------------------------------------
 
@@ -374,7 +376,7 @@ class Broker:
             self._owed[conn] -= 1
         else:
             del self._owed[conn]
-            self._settle(conn)
+            self._partings.settle(conn)
 
     def _read(self, request: Read | Search) -> None:
         """Each answer waits until the outbox of its connection has room for it."""
@@ -389,7 +391,7 @@ class Broker:
         """Ask the log for what there is room for; the others ring when they have."""
         for request in self._reads.take():
             self._submit(request)
-            self._settle(request.conn)
+            self._partings.settle(request.conn)
         self._peers.flush()
 
 

@@ -88,6 +88,13 @@ class Connection:
             if not self.outbox.drop():  # at once: else others would have to go for the room that it still takes
                 self.sending.cancel()
 
+    def drop(self) -> None:
+        """Write nothing more, ever: its session goes on over another connection. Never blocks."""
+        self.wire.close()
+        self.sending.cancel()
+        self.settle()
+        self.end(Ended())
+
     def settle(self) -> None:
         """The broker knows of the end: what it sent was done, and nothing more is delivered. Never blocks."""
         self.settled.set()

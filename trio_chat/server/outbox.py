@@ -68,14 +68,20 @@ class Outbox:
         self._left: memoryview = memoryview(b"")  # of that chunk
         self._accounted = 0
         self._ended = False
-        self._dropped = False
+        self._forgotten: dict[str, int] = {}  # of each room, the first `seq` of what will never be written
+        self.dropped = False  # the peer was cut for being slow
         self.abandoned = False  # in the middle of a frame: nothing may be written any longer
         self.on_room: Callable[[], None] | None = None  # called once, when the outbox is under half full
 
     @property
     def waiting(self) -> int:
-        """Bytes that wait."""
-        return self._queued + len(self._left)
+        """Bytes that wait; those of a peer that was cut count no longer."""
+        return 0 if self.dropped else self._queued + len(self._left)
+
+    @property
+    def unwritten(self) -> bool:
+        """Whether something that was put in did not wholly go out, and perhaps never will."""
+        return bool(self._queue or self._left or self._forgotten)
 
     @property
     def half_full(self) -> bool:
@@ -152,14 +158,14 @@ class Outbox:
         return self._left
 
     def _account(self) -> None:
-        now = 0 if self._dropped else self.waiting
+        now = self.waiting
         self._buffered.bytes += now - self._accounted
         self._accounted = now
 
     def farewell(self, last: bytes, *, drop: bool = False) -> memoryview:
         """Take no more after `last`; `drop` what was not begun. Returns what is to be written first, then `wrote`."""
         if drop:
-            self._queue, self._queued = [], 0
+            self._forget()
         self._queue.append(Frame(last))
         self._queued += len(last)
         self._ended = True
@@ -173,30 +179,32 @@ class Outbox:
         Returns whether what was begun may still be written. If that is much, it is forgotten, too: who does not read
         would not read it in the time that is left, and meanwhile it takes memory that others have to go for.
         """
-        self._queue, self._queued = [], 0
-        self._ended = self._dropped = True
+        self._ended = self.dropped = True
         if len(self._left) > ABANDON_BYTES:
+            self._queue[:0] = self._begun()
             self._writes(memoryview(b""))
             self.abandoned = True
+        self._forget()
         self._account()
         return not self.abandoned
 
     def unsent(self) -> tuple[tuple[str, int], ...]:
-        """Of each room, the first `seq` that did not wholly go out."""
-        first: dict[str, int] = {}
+        """Of each room, the first `seq` that did not wholly go out; as long as there is a writer, that may change."""
+        return tuple(_first({**self._forgotten}, self._begun() + self._queue).items())
+
+    def _begun(self) -> list[Frame]:
+        """The frames that the writer's chunk is made of, and that are not wholly out."""
         left = len(self._left)
-        for frame in reversed(self._writing):
-            if left <= 0:
-                break
-            left -= len(frame.data)
-            if frame.seq:
-                first[frame.epoch] = frame.seq
-        for frame in reversed(self._queue):
-            if frame.seq and frame.epoch not in first:
-                first[frame.epoch] = frame.seq
-            elif frame.seq:
-                first[frame.epoch] = min(first[frame.epoch], frame.seq)
-        return tuple(first.items())
+        at = len(self._writing)
+        while left > 0:
+            at -= 1
+            left -= len(self._writing[at].data)
+        return self._writing[at:]
+
+    def _forget(self) -> None:
+        """Never write what waits behind the writer's chunk."""
+        _first(self._forgotten, self._queue)
+        self._queue, self._queued = [], 0
 
     def close(self) -> None:
         """The connection is over: hold nothing for it."""
@@ -204,6 +212,14 @@ class Outbox:
         self._queue, self._writing, self._left, self._queued = [], [], memoryview(b""), 0
         self._account()
         self._chunks.close()
+
+
+def _first(known: dict[str, int], frames: list[Frame]) -> dict[str, int]:
+    """`known`, with the first `seq` of each room among `frames`, too."""
+    for frame in frames:
+        if frame.seq:
+            known[frame.epoch] = min(frame.seq, known.get(frame.epoch, frame.seq))
+    return known
 
 
 def _joined(frames: list[Frame]) -> bytes:

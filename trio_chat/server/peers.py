@@ -36,6 +36,9 @@ class Peer(Protocol):
     def settle(self) -> None:
         """All that it is to get was delivered; never blocks."""
 
+    def drop(self) -> None:
+        """Write nothing more, ever; never blocks."""
+
     def probe(self, alive: Callable[[], None]) -> None:
         """Ping it, and call `alive` at its next byte."""
 
@@ -107,7 +110,7 @@ class Peers:
     def _cut(self, conn: ConnId) -> None:
         """Close who is over its limit, and only that one (promise 6)."""
         peer = self._peers.get(conn)
-        if peer is not None:
+        if peer is not None and not peer.outbox.dropped:
             log.warning("connection %d is too slow: %d bytes are held for it; cut", conn, peer.held)
             self._lost(peer)
             peer.cut(Close.TOO_SLOW)
@@ -115,7 +118,8 @@ class Peers:
     def _shed(self) -> None:
         """All together hold too much: cut whoever holds most, until it is enough."""
         excess = self._buffered.bytes - self._buffered.limit
-        for peer in sorted(self._peers.values(), key=lambda peer: -peer.held):
+        there = [peer for peer in self._peers.values() if not peer.outbox.dropped]
+        for peer in sorted(there, key=lambda peer: -peer.held):
             if excess <= 0 or not peer.held:
                 break
             excess -= peer.held

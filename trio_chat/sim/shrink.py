@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 
 import msgspec
 
 from trio_chat.sim.run import Outcome, simulate
-from trio_chat.sim.scenario import DiskPlan, NetworkPlan, Scenario
+from trio_chat.sim.scenario import DiskPlan, NetworkPlan, Scenario, ScenarioError
 
 
 def shrink(failed: Outcome, seconds: float, tried: Callable[[Outcome], None] = lambda _: None) -> Outcome:
@@ -46,11 +47,21 @@ def candidates(scenario: Scenario) -> Iterator[Scenario]:
         if shorter >= 1:
             faults = tuple(fault for fault in scenario.faults if fault.at < shorter)
             yield change(scenario, seconds=round(shorter, 2), faults=faults)
-    for name in scenario.server:
-        if name != "trusted_addresses":
-            yield change(scenario, server={other: it for other, it in scenario.server.items() if other != name})
+    for names in _fewer(scenario.server):
+        fewer = change(scenario, server={name: scenario.server[name] for name in names})
+        with suppress(ScenarioError):  # an option may need another
+            _ = fewer.config
+            yield fewer
     plain = NetworkPlan(latency=0.0, jitter=0.0, pieces=0.0)
     if scenario.network != plain:
         yield change(scenario, network=plain)
     if scenario.disk != DiskPlan(latency=0.0):
         yield change(scenario, disk=DiskPlan(latency=0.0))
+
+
+def _fewer(options: Mapping[str, object]) -> Iterator[list[str]]:
+    """Names of options with all of them left out that a scenario need not have, and then one at a time."""
+    for gone in [tuple(options), *((name,) for name in options)]:
+        kept = [name for name in options if name not in gone or name == "trusted_addresses"]
+        if len(kept) < len(options):
+            yield kept

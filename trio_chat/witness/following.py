@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 
 from trio_chat.witness.evidence import Claim, Evidence, Keyed, Shown
+from trio_chat.witness.talks import whole
 from trio_chat.witness.transcript import Connection, End, Frame, Line, Place, brief, is_entry, room_key, room_of
 
 ANSWERS = {
@@ -32,6 +33,7 @@ class Here:
     pos: int | None = None
     above: int = 0
     at_most: int | None = None
+    acked: bool = False  # `pos` is by the ack of what joined the room: nothing of it was heard yet
     lag: str = ""  # why `lagged` must come before any entry
     waiting: list[tuple[Frame, float, int]] = attrs.field(factory=list)  # entries whose epoch is not known yet
 
@@ -58,7 +60,8 @@ class Follower:
         self._members: dict[str, str] = {}  # room → in, maybe
         self._asked: dict[Any, tuple[Frame, bool]] = {}  # id → command, whether its key is new
         self._answered: dict[Any, Frame] = {}
-        self._joins: dict[str, int] = {}  # room → number of the last line that may join it
+        self._joins: dict[str, int] = {}  # room → number of the last line that may join it …
+        self._leaves: dict[str, int] = {}  # … and of the last that left it
         self._versions: dict[tuple[str, int], int] = {}  # room, seq → the last edit or deletion we were told
         self._listed: Frame | None = None
         self._line = 0
@@ -89,16 +92,16 @@ class Follower:
         if frame["type"] in ("message", "private") and room is not None:
             key = frame.get("key")
             if key is not None:
-                new = (self._memory.users, room, key) not in self._memory.keys
-                self._memory.keys.add((self._memory.users, room, key))
+                new = (self._memory.users, whole(room), key) not in self._memory.keys
+                self._memory.keys.add((self._memory.users, whole(room), key))
             self._evidence.sent.setdefault(frame["content"], []).append((self._me, self._memory.users, key))
         if frame["type"] == "edit" and room is not None:
-            self._evidence.edits[frame["content"]] = (room, frame["seq"])
+            self._evidence.edits[frame["content"]] = (whole(room), frame["seq"])
         if "id" in frame:
             self._asked[frame["id"]] = frame, new
 
     def _target(self, frame: Frame) -> str | None:
-        if frame["type"] == "private":
+        if frame["type"] == "private" and "room" not in frame:
             return room_key(f"@{frame['to']}", self._me)
         if frame["type"] == "message":
             return room_key(frame.get("room", "general"), self._me)
@@ -220,7 +223,7 @@ class Follower:
             self._find("gap", f"{room}: begins at {seq}, and the welcome said last {here.at_most}", frame)
         elif here.pos is None and seq <= here.above:
             self._find("double", f"{room}: {seq}, though this session was sent {here.above}", frame)
-        here.lag, here.pos = "", max(seq, here.pos or 0)
+        here.lag, here.acked, here.pos = "", False, max(seq, here.pos or 0)
         if here.epoch is None:
             here.waiting.append((frame, at, self._told(room, frame)))
         else:
@@ -268,7 +271,8 @@ class Follower:
             self._joined(room, command, frame)
         elif command["type"] == "leave":
             self._rooms.pop(room, None)
-            if self._joins.get(room, -1) < self._number_of(command):
+            self._leaves[room] = self._number_of(command)
+            if self._joins.get(room, -1) < self._leaves[room]:
                 self._members.pop(room, None)
             else:
                 self._members[room] = "maybe"  # what was sent behind it brings us in again
@@ -295,23 +299,30 @@ class Follower:
 
     def _posted(self, room: str, command: Frame, frame: Frame, at: float) -> None:
         seq, new = frame["seq"], self._asked[frame["id"]][1]
+        if room not in self._rooms and self._number_of(command) < self._leaves.get(room, -1):
+            self._made(room, frame["epoch"], command, frame, at)  # we were in; when it was committed we had left
+            return
         if room not in self._rooms:
             begun = seq - 1 if new and command["type"] == "message" else None
-            self._rooms[room] = Here(frame.get("epoch"), 0 if room.startswith("@") else begun)
+            self._rooms[room] = Here(frame.get("epoch"), 0 if room.startswith("@") else begun, acked=True)
         here = self._rooms[room] = self._same(room, self._rooms[room], frame)
         self._members[room] = "in"
         if new and command["type"] in ("message", "private") and here.pos is not None and here.pos >= seq:
             self._find("order", f"{room}: we stand at {here.pos}, and only now comes its ack", command, frame)
         if here.epoch is None:
             return
-        place = Place(room, here.epoch, seq)
         for waiting, then, told in here.waiting:
             self._show(Place(room, here.epoch, waiting["seq"]), waiting, then, told)
         here.waiting = []
+        self._made(room, here.epoch, command, frame, at)
+
+    def _made(self, room: str, epoch: str, command: Frame, frame: Frame, at: float) -> None:
+        """An ack says where the entry is that a command made."""
+        place = Place(room, epoch, frame["seq"])
         if command["type"] in ("message", "private") and "key" in command:
             whose = (self._me, self._memory.users)
             self._evidence.keyed.append(Keyed(whose, room, command["key"], command["content"], place))
-        made = {**_as_entry(command, self._me), "seq": seq}
+        made = {**_as_entry(command, self._me), "seq": place.seq}
         self._show(place, made, at, self._told(room, made), ACK)
 
     def _history(self, frame: Frame, at: float) -> None:
@@ -345,8 +356,13 @@ class Follower:
             memory.process = connection.process
             again = self._joining_again()
             memory.places = {
-                room: (here.epoch, None if room in again else here.pos) for room, here in self._rooms.items()
+                room: (here.epoch, None if room in again or self._is_unsure(room) else here.pos)
+                for room, here in self._rooms.items()
             }
+
+    def _is_unsure(self, room: str) -> bool:
+        """Whether we know where we are by an ack alone: we were in since before, and who parts hears no entries."""
+        return self._rooms[room].acked and not room.startswith("@")
 
     def _joining_again(self) -> set[str]:
         """Rooms that we asked to join, without an answer: with `after`, what we had already was to come once more.

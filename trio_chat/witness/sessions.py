@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 
 from trio_chat.witness.evidence import Evidence
+from trio_chat.witness.talks import is_part
 from trio_chat.witness.transcript import Connection, End, Frame, brief, room_key
 
 EDGE = 1.0  # seconds around the end of the resume window in which either is right
@@ -81,6 +82,8 @@ class Sessions:
         told = {room_key(here["room"], connection.name): here for here in welcome["rooms"]}
         who = f"{connection.name}, process {process}"
         for room, fact in self._rooms.items():
+            if is_part(room) or (room.startswith("@") and not fact.value):
+                continue  # it ends with its guest; and who is in none may be written to at any time
             if fact.value is not None and fact.value != (room in told) and fact.holds(evidence, process):
                 text = f"{who}: {room} was {'joined' if fact.value else 'left'}, and that is gone"
                 evidence.find("session", text, f"welcome {sorted(told)}")

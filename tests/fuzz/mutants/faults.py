@@ -228,20 +228,20 @@ def always_the_same(_digest: Callable[..., Any]) -> Callable[..., Any]:
     return lambda draft: b"0" * 16
 
 
-def at_first() -> Fault:
-    """The fault of answering twice, but once only: it does not come again."""
+def at_first(later: Spoil = lambda _chat, _given, found: found) -> Fault:
+    """The fault of answering twice, but once only: it does not come again. `later`: what is wrong then."""
     done: list[None] = []
 
     def spoil(chat: Chat, given: Any, found: list[Effect]) -> list[Effect]:
-        spoilt = found if done else answered_twice(chat, given, found)
-        if len(spoilt) > len(found):
+        spoilt = later(chat, given, found) if done else answered_twice(chat, given, found)
+        if len(spoilt) > len(found) and not done:
             done.append(None)
         return spoilt
 
     return effects(spoil)
 
 
-ONCE = {"answers twice, once": at_first()}
+ONCE = {"answers twice, once": at_first(), "answers twice, once, and leaves gaps": at_first(gap)}
 FAULTS: dict[str, Fault] = {
     "loses every 100th message": effects(every_hundredth_lost),
     "reorders two": reordered(),

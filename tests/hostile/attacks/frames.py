@@ -18,7 +18,10 @@ LOGGED = 4.0  # lines of one that was let in: it came, made its room, was cut, a
 
 
 def flood(scene: Scene, name: str, wave: bytes, count: int, *, first: bytes = b"") -> int:
-    """Some clients send `wave` again and again, and read what they get: all are cut with 4005. The number of waves."""
+    """Some clients send `wave` again and again, and read what they get. The number of waves.
+
+    All are cut with 4005; or, where `first` begins a message that never ends, with the code for that.
+    """
     raws = [Raw(scene.port, f"{name} {n}") for n in range(count)]
     waves = 0
     ends = dict.fromkeys(raws, 0)
@@ -50,7 +53,8 @@ def flood(scene: Scene, name: str, wave: bytes, count: int, *, first: bytes = b"
             time.sleep(0.005)
         if open_ones:
             raise Broken(f"{len(open_ones)} of {count} are still there after {FLOOD:g} s")
-        wrong = [code for code in ends.values() if code not in (4005, 0)]  # 0: it could not read to the end
+        codes = (4005, 0, 4004) if first else (4005, 0)  # 0: it could not read to the end
+        wrong = [code for code in ends.values() if code not in codes]
         if wrong or 4005 not in ends.values():
             raise Broken(f"a flood was closed with {sorted(ends.values())}")
     finally:
@@ -67,7 +71,7 @@ def ping_flood(scene: Scene) -> int:
 
 @attack("endless empty fragments", bounds=Bounds(lines=LOGGED))
 def endless_fragments(scene: Scene) -> int:
-    """Some clients begin a message and continue it with nothing, for ever: reading pauses, then 4005."""
+    """Some clients begin a message and continue it with nothing, for ever: reading pauses, then 4005, or 4004."""
     _begun_and_ended(scene)
     begun, more = frame(TEXT, b"{", fin=False), frame(CONTINUATION, b"", fin=False) * 200
     return 200 * flood(scene, "fragmenter", more, scene.count(20, 5), first=begun)
