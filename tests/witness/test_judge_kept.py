@@ -192,6 +192,27 @@ def test_a_session_ends_a_window_after_the_last_answer(answered: bool, found: se
     assert {finding.kind for finding in report.findings} == found
 
 
+@pytest.mark.parametrize(("kept", "found"), [(False, set[str]()), (True, {"session"})])
+def test_a_resume_that_was_not_kept_lengthens_no_window(kept: bool, found: set[str]) -> None:
+    """Nothing could be committed when the session was resumed, and then came a crash."""
+    world = World()
+    ann = world.comes("ann").posts(1, "ann-1", acked=1)
+    for _ in range(10):
+        ann.hears("user_list", room="general", users=[])
+    ann.ends()
+    again = world.comes("ann", resume={}, last=1).says("ping", id=1).hears("pong", id=1)
+    if kept:
+        again.posts(2, "ann-2", acked=2)
+    for _ in range(10):
+        again.hears("user_list", room="general", users=[])
+    again.ends()
+    world.comes("ann", 2, resume={}, last=1 + kept, resumed=False).ends()
+    world.ends("ann-1", *(["ann-2"] if kept else []))
+    report = check([talk.connection for talk in world.talks], world.logs, resume_window=20)
+
+    assert {finding.kind for finding in report.findings} == found
+
+
 def test_a_conversation_with_somebody_who_never_heard_the_welcome_may_be_gone() -> None:
     """Who comes next under that name is another, as far as anybody can tell."""
     world = World()
