@@ -105,6 +105,13 @@ def test_what_is_wrong_is_one_line(words: tuple[str, ...], told: str) -> None:
     assert (code, out, err) == (2, "", told)
 
 
+def test_what_cannot_be_printed_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "trio_chat", "simulate", "--seed", "4", "--length", "5"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (2, "stdout: No space left on device\n")
+
+
 def test_what_failed_is_made_smaller_and_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
