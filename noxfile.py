@@ -116,7 +116,7 @@ def cluster(session: nox.Session) -> None:
     session.install("-e.", *nox.project.dependency_groups(PYPROJECT, "cluster"))
     short = session.posargs == ["--short"]
     posargs = ["-m", "not slow"] if short else session.posargs
-    session.run("pytest", "-p", "no:valkey", "tests/cluster", *posargs)  # its own plugin has fixtures that we do not use
+    session.run("pytest", "-p", "no:valkey", "tests/cluster", *posargs)  # we use no fixture of that plugin
 
 
 @nox.session

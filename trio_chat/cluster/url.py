@@ -1,0 +1,47 @@
+"""The address of a Redis server, as the option `log` has it."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+import attrs
+
+PORT: Final = 6379
+
+
+@attrs.frozen
+class RedisUrl:
+    """`str()` is the address without credentials."""
+
+    host: str
+    port: int
+    database: int
+    username: str | None
+    password: str | None = attrs.field(repr=False)
+    secure: bool
+
+    @classmethod
+    def read(cls, text: str) -> RedisUrl:
+        """Read `redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]`, or `rediss://…` for TLS; `%xx` stands for a byte.
+
+        Raises:
+            ValueError: it is none; the words do not show it.
+        """
+        parts = urlsplit(text)
+        database = parts.path.removeprefix("/") or "0"
+        try:
+            port = PORT if parts.port is None else parts.port
+        except ValueError:
+            raise ValueError("no port") from None
+        if parts.scheme not in ("redis", "rediss") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("no URL of a Redis")
+        if not (database.isascii() and database.isdecimal()) or len(database) > 5 or not 0 < port < 65536:
+            raise ValueError("no database or port")
+        username = unquote(parts.username) if parts.username else None
+        password = unquote(parts.password) if parts.password else None
+        return cls(parts.hostname, port, int(database), username, password, parts.scheme == "rediss")
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"redis{'s' if self.secure else ''}://{host}:{self.port}/{self.database}"
