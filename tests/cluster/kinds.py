@@ -17,10 +17,10 @@ from trio_chat.cluster.finding import search
 from trio_chat.cluster.link import Link, open_link
 from trio_chat.cluster.store import Job, Store
 from trio_chat.cluster.upkeep import Upkeep
-from trio_chat.cluster.url import RedisUrl
 from trio_chat.config import Config
 from trio_chat.core.effects import Answer, Discard, Forget, Keep, Now, Request, Search
 from trio_chat.core.records import Restored
+from trio_chat.redis_url import RedisUrl
 
 T = TypeVar("T")
 DATABASES = 16

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -17,7 +18,7 @@ from coredis.exceptions import NoScriptError, RedisError
 
 from trio_chat.cluster import scripts
 from trio_chat.cluster.pool import Pool
-from trio_chat.cluster.url import RedisUrl
+from trio_chat.redis_url import RedisUrl
 
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 5.0  # for a whole round trip; then the connection is closed, and what was asked is unknown
@@ -116,8 +117,10 @@ def why(error: BaseException) -> str:
     cause: BaseException = error
     while isinstance(cause.__cause__ or cause.__context__, Exception):
         cause = cause.__cause__ or cause.__context__  # type: ignore[assignment] # it is one
-    if isinstance(cause, OSError) and cause.strerror:
-        return cause.strerror
+    if isinstance(cause, ssl.SSLError):
+        return cause.reason or "TLS failed"
+    if isinstance(cause, OSError) and cause.errno is not None and cause.errno > 0:
+        return os.strerror(cause.errno)
     return " ".join(str(cause).split()) or type(cause).__name__
 
 

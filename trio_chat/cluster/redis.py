@@ -16,12 +16,12 @@ import trio
 from trio_chat.cluster.finding import search
 from trio_chat.cluster.link import open_link
 from trio_chat.cluster.opening import LEASE_SECONDS
-from trio_chat.cluster.store import RETRY, Job, LostError, Store
+from trio_chat.cluster.store import RETRY, Job, Store
 from trio_chat.cluster.upkeep import Upkeep
-from trio_chat.cluster.url import RedisUrl
 from trio_chat.config import History
 from trio_chat.core.effects import Answer, Append, Discard, Failed, Forget, Keep, Now, Read, Request, Search
-from trio_chat.log import LogError
+from trio_chat.log import LogError, LostError
+from trio_chat.redis_url import RedisUrl
 
 log = logging.getLogger(__name__)
 Key: TypeAlias = int | tuple[str, str, int]

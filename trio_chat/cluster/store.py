@@ -40,7 +40,7 @@ from trio_chat.core.effects import (
 )
 from trio_chat.core.errors import ErrorCode
 from trio_chat.core.records import ForgetRecord
-from trio_chat.log import MAX_EMOJI, SHOWN_USERS, LogError
+from trio_chat.log import MAX_EMOJI, SHOWN_USERS, LostError
 from trio_chat.log.marks import digest, shown_size
 
 log = logging.getLogger(__name__)
@@ -48,14 +48,6 @@ Job: TypeAlias = Append | Read | Keep | Discard | Forget
 RETRY = 1.0  # seconds from an attempt that failed to the next
 ERASED = 100_000  # deleted entries whose keys are known in full; of the others, any retry is a duplicate
 _encode = msgspec.json.Encoder().encode
-
-
-class LostError(LogError):
-    """The server has not what it acknowledged (then `again`), or another process has the log: nothing may go on."""
-
-    def __init__(self, line: str, *, again: bool = False) -> None:
-        super().__init__(line)
-        self.again = again
 
 
 @attrs.define(eq=False)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
 import attrs
 
 PORT: Final = 6379
+_CREDENTIALS = re.compile(r"""^(["']?(?:[A-Za-z][A-Za-z0-9+.-]*:/+)?)(?=.*[:/].*@).*@""", re.DOTALL)
 
 
 @attrs.frozen
@@ -28,6 +30,8 @@ class RedisUrl:
         Raises:
             ValueError: it is none; the words do not show it.
         """
+        if not text.isprintable() or " " in text:
+            raise ValueError("no URL")
         parts = urlsplit(text)
         database = parts.path.removeprefix("/") or "0"
         try:
@@ -42,6 +46,23 @@ class RedisUrl:
         password = unquote(parts.password) if parts.password else None
         return cls(parts.hostname, port, int(database), username, password, parts.scheme == "rediss")
 
+    @classmethod
+    def is_one(cls, text: str) -> bool:
+        """Whether `read` can read it."""
+        try:
+            cls.read(text)
+        except ValueError:
+            return False
+        return True
+
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"redis{'s' if self.secure else ''}://{host}:{self.port}/{self.database}"
+
+
+def without_password(text: str) -> str:
+    """A text with `***` in place of what may be the credentials of a URL in it, mistyped or not.
+
+    That is what stands before the last `@`, but for the scheme, where there is a `:` or a `/` before that `@`.
+    """
+    return _CREDENTIALS.sub(r"\1***@", text)
