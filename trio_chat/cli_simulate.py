@@ -111,7 +111,7 @@ def simulate(
     except ScenarioError as error:
         return _fail(str(error))
     except OSError as error:
-        return _fail(f"{error.filename}: {error.strerror}")
+        return _fail(f"{error.filename or 'stdout'}: {error.strerror}")
 
 
 def _writable(option: str, path: Path) -> None:

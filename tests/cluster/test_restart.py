@@ -76,6 +76,7 @@ def restart_on_it(place: Valkey) -> Iterator[Restart]:
             server.kill()
 
 
+@pytest.mark.slow
 def test_a_lease_that_was_left_is_waited_for(place: Valkey, start: Callable[..., Server]) -> None:
     killed = Server(*QUICK, "--log", place.url).ready()
     killed.kill()

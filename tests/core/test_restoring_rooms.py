@@ -115,7 +115,7 @@ class TestWhatIsThereAgain:
         driver.connect("alice")
         driver.notes.clear()
         crash(driver)
-        assert [note.text % note.args for note in driver.notes] == ["log: 1 users may come back, 1 rooms are there"]
+        assert [note.text % note.args for note in driver.notes] == ["log: users who may come back: 1; rooms: 1"]
 
     def test_where_all_was_lost_but_the_entries(self) -> None:
         """They belong to rooms that nobody knows: they go, but for those of `general`."""
@@ -141,7 +141,7 @@ class TestUntrusted:
         alice.drop()
         crash(driver, trusted=False)
         assert driver.notes[-1].text % driver.notes[-1].args == (
-            "log: 2 users may come back, 3 rooms are there, each in a new epoch"
+            "log: users who may come back: 2; rooms: 3, each in a new epoch"
         )
         back = driver.resume(alice, {"den": Position(epoch=str(old["den"]), seq=1)})
         new = own(back)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
+import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from .harness import CLOSE, House, Lost, Peer, house
+from .harness import CLOSE, House, Lost, Peer, house, stop_turns
 
 SIZE = 2_000  # bytes of a message, about
 OPTIONS: dict[str, Any] = {"messages_burst": 1000, "outbox_frames": 64, "rooms_per_user": 16}
@@ -105,6 +106,26 @@ async def test_what_waited_for_a_connection_that_is_replaced_is_sent_again(autoj
         again = await alice.back()
         await trio.sleep(2)
         await alice.check(again, await alice.read_on())
+
+
+async def test_a_replaced_one_that_keeps_up_is_told(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be a tab that somebody looks at: 4506 says that it is not to come back."""
+    async with house(**OPTIONS) as server:
+        alice, bob, again = await server.plug(), await server.join("bob"), server.knock()
+        session = (await alice.connect("alice"))["session"]
+        await again.open()
+        stop_turns(monkeypatch, server)
+        await bob.say("message", content="Hello!")
+        await wait_all_tasks_blocked()
+        await again.say("connect", resume={"session": session})
+        await wait_all_tasks_blocked()
+        monkeypatch.undo()
+        server.broker.ring()  # both are of one turn
+        assert (await alice.event("message"))["content"] == "Hello!"
+        assert await alice.closed() == 4506
+        for peer in (alice, bob, again):
+            await peer.drop()
+        await server.empty()
 
 
 async def test_a_resume_that_is_refused_ends_nothing(autojump_clock: MockClock) -> None:

@@ -45,6 +45,7 @@ def by_the_parser(data: bytes) -> tuple[Head, bytes]:
 
 @given(st.one_of(heads(), st.lists(LINES, min_size=1, max_size=3).map(lambda them: upgrade() + "".join(them).encode())))
 @example(upgrade())
+@example(upgrade(subprotocol=""))
 @example(upgrade("/ws?ticket=x%20y") + b"\x81\x80abcd")
 def test_of_a_plain_head_the_parser_says_the_same(data: bytes) -> None:
     """Any bytes that are taken for a plain head are, for h11, that same head with the same bytes behind it."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 
 import trio
 from trio._core import _run
 from trio.testing import MockClock
 
-from trio_chat.sim.chance import branch, deterministic_scheduling, run_in_virtual_time
+from trio_chat.sim.chance import NEW_OBJECTS, branch, deterministic_scheduling, run_in_virtual_time
 
 
 def test_trio_has_the_names_still() -> None:
@@ -62,3 +63,15 @@ def test_streams_of_chance_do_not_disturb_each_other() -> None:
     other.random()
     assert [branch(1, "a").random() for _ in range(1)] == drawn[:1]
     assert branch(1, "a").random() != branch(2, "a").random() != branch(1, "b").random()
+
+
+async def threshold() -> int:
+    """After how many new objects Python looks for garbage."""
+    await trio.lowlevel.checkpoint()
+    return gc.get_threshold()[0]
+
+
+def test_garbage_is_looked_for_seldom_while_it_lasts() -> None:
+    before = gc.get_threshold()
+    assert run_in_virtual_time(1, threshold) == NEW_OBJECTS > before[0]
+    assert gc.get_threshold() == before

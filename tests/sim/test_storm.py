@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from trio_chat.config import Config
-from trio_chat.sim.chart import svg
+from trio_chat.sim.chart import MOST_TICKS, RIGHT, svg, ticks
 from trio_chat.sim.storm import Aftermath, Storm, blow, table
 
 
@@ -58,4 +61,22 @@ def test_a_table_and_a_chart() -> None:
     drawn = ElementTree.fromstring(svg(found))
     lines = [element for element in drawn.iter() if element.tag.endswith("polyline")]
     assert [len(line.attrib["points"].split()) for line in lines] == [21, 21]
+    for mark in ("prefers-color-scheme: dark", "color-scheme: light dark", 'class="ground"'):
+        assert mark in svg(found)
     assert table([Aftermath(Storm(clients=5, addresses=1))])[1][-3:] == ["0", "0", "0"]
+
+
+@given(longest=st.floats(0.001, 20_000))
+def test_no_two_ticks_are_alike_and_all_can_be_read(longest: float) -> None:
+    marks = ticks(longest)
+    assert marks[0][0] == 0
+    assert marks[-2][0] < longest <= marks[-1][0] * (1 + 1e-6)
+    assert len(marks) <= MOST_TICKS + 1
+    assert len({written for _, written in marks}) == len(marks)
+    assert len(marks[-1][1]) / 2 * 8 <= RIGHT  # 8: pixels of the widest figure
+
+
+def test_ticks_are_round() -> None:
+    assert [written for _, written in ticks(2.7)] == [f"{at:.1f} s" for at in (0, 0.5, 1, 1.5, 2, 2.5, 3)]
+    assert [written for _, written in ticks(76.1)] == [f"{at} s" for at in range(0, 81, 10)]
+    assert [written for _, written in ticks(1790)] == [f"{at} min" for at in range(0, 31, 5)]

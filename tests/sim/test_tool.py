@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,9 +14,10 @@ from tests.e2e.process import ROOT
 from trio_chat.sim import tool
 from trio_chat.sim.run import Outcome, simulate
 from trio_chat.sim.scenario import invent, load
-from trio_chat.sim.tool import Wanted, play
+from trio_chat.sim.tool import Wanted, judged, line, play
 from trio_chat.witness.evidence import Finding
 
+KEPT = ROOT / "tests" / "sim" / "kept" / "simulate-30078.toml"
 SHORT = ROOT / "docs" / "scenarios" / "crash.toml"
 
 
@@ -33,7 +35,8 @@ def test_a_scenario_and_a_page_to_be_played(tmp_path: Path) -> None:
     assert (code, err) == (0, "")
     assert lines[0].startswith("seed 4: ")
     assert lines[0].endswith("lost 0: ok")
-    assert lines[-1] == "2 runs, 0 failed"
+    assert re.search(r", [1-9]\d* conversations, acked ", lines[0])
+    assert re.fullmatch(r"2 runs, [1-9]\d* conversations, 0 failed", lines[-1])
     assert "Seed 5, " in (tmp_path / "run.html").read_text()
 
 
@@ -46,7 +49,19 @@ def test_what_is_made_up_is_as_long_as_asked_for() -> None:
 def test_for_programs() -> None:
     code, out, _ = run(SHORT, "--seed", "4", "--json")
     shown = json.loads(out)
+    assert shown["talks"] > 0
+    assert (shown["parted"], shown["ended"], shown["unplaced"]) == (0, 0, 0)
     assert (code, shown["seed"], shown["lost"], shown["findings"]) == (0, 4, 0, [])
+
+
+def test_it_is_said_what_of_conversations_cannot_be_judged() -> None:
+    """Who churns is several guests, one after the other."""
+    outcome = simulate(load(KEPT), 30078)
+    report = outcome.report
+    assert (report.talks > report.parted > 0, report.ended > 0, report.unplaced) == (True, True, 0)
+    told = f"{report.talks} conversations ({report.parted} in parts, {report.ended} entries gone with a guest), acked"
+    assert told in line(outcome)
+    assert judged({"talks": 1, "parted": 0, "ended": 0, "unplaced": 2}) == "1 conversation (2 entries left out)"
 
 
 def test_a_storm_by_the_servers_own_file(tmp_path: Path) -> None:
@@ -88,6 +103,13 @@ def test_what_is_wrong_is_one_line(words: tuple[str, ...], told: str) -> None:
     """And it is said before anything is done that would be lost with it."""
     code, out, err = run(*words)
     assert (code, out, err) == (2, "", told)
+
+
+def test_what_cannot_be_printed_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "trio_chat", "simulate", "--seed", "4", "--length", "5"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (2, "stdout: No space left on device\n")
 
 
 def test_what_failed_is_made_smaller_and_kept(

@@ -192,6 +192,27 @@ def test_a_session_ends_a_window_after_the_last_answer(answered: bool, found: se
     assert {finding.kind for finding in report.findings} == found
 
 
+@pytest.mark.parametrize(("kept", "found"), [(False, set[str]()), (True, {"session"})])
+def test_a_resume_that_was_not_kept_lengthens_no_window(kept: bool, found: set[str]) -> None:
+    """Nothing could be committed when the session was resumed, and then came a crash."""
+    world = World()
+    ann = world.comes("ann").posts(1, "ann-1", acked=1)
+    for _ in range(10):
+        ann.hears("user_list", room="general", users=[])
+    ann.ends()
+    again = world.comes("ann", resume={}, last=1).says("ping", id=1).hears("pong", id=1)
+    if kept:
+        again.posts(2, "ann-2", acked=2)
+    for _ in range(10):
+        again.hears("user_list", room="general", users=[])
+    again.ends()
+    world.comes("ann", 2, resume={}, last=1 + kept, resumed=False).ends()
+    world.ends("ann-1", *(["ann-2"] if kept else []))
+    report = check([talk.connection for talk in world.talks], world.logs, resume_window=20)
+
+    assert {finding.kind for finding in report.findings} == found
+
+
 def test_a_conversation_with_somebody_who_never_heard_the_welcome_may_be_gone() -> None:
     """Who comes next under that name is another, as far as anybody can tell."""
     world = World()
@@ -296,6 +317,17 @@ def test_what_was_said_before_a_leave_is_acked_all_the_same() -> None:
     assert "lost" in world.wrong()
 
 
+def test_a_conversation_that_was_not_kept_may_begin_again() -> None:
+    """Nobody left it: who wrote the first message of the one that was lost writes another."""
+    world = exchange()
+    back(world, 3, seq=3, process=4, rooms={"@ann": 0}).ends()
+    back(world, 3, seq=3, process=5).posts(1, "ben-4", acked=4).ends()
+    back(world, 4, seq=4, process=5, rooms={"@ann": 0}).ends()
+    world.ends("ann-1", "ben-1", "ann-2", "ben-4")
+
+    assert world.wrong() == set()
+
+
 @pytest.mark.parametrize(("copy", "found"), [(False, set[str]()), (True, {"double"})])
 def test_an_ack_does_not_say_since_when_one_is_in(copy: bool, found: set[str]) -> None:
     """What joined a room may be committed behind what others said there, and a goodbye come in between: no copies."""
@@ -324,7 +356,16 @@ def test_a_room_that_was_only_just_there_need_not_be_kept() -> None:
     world.ends("ann-1", "ben-1", "ann-2", "ben-4")
     assert world.wrong() == set()
 
-    back(world, 4, seq=4, process=5, rooms={"@ann": 1}).ends()
+
+def test_a_room_that_was_gone_does_not_come_back() -> None:
+    """Unless somebody joins it."""
+    world = exchange()
+    back(world, 3, seq=3, process=4, rooms={"red": 1}).ends()
+    back(world, 3, seq=3, process=5).posts(1, "ben-4", acked=4).ends()
+    world.ends("ann-1", "ben-1", "ann-2", "ben-4")
+    assert world.wrong() == set()
+
+    back(world, 4, seq=4, process=5, rooms={"red": 1}).ends()
     assert world.wrong() == {"session"}
 
 

@@ -80,7 +80,7 @@ def restore(chat: Chat, given: Restored, now: Now) -> list[Effect]:
     effects += _settle(chat, now)
     if chat.people.by_id:
         found = len(chat.people.by_id), len(chat.rooms.listed), "" if given.trusted else ", each in a new epoch"
-        effects.append(Note("log: %d users may come back, %d rooms are there%s", found))
+        effects.append(Note("log: users who may come back: %d; rooms: %d%s", found))
     return effects
 
 

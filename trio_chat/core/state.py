@@ -169,7 +169,7 @@ class ChatState:
         command, connection = given.command, self.chat.conns.get(given.conn)
         if type(command) is not Connect or command.resume is None:
             return None
-        if connection is None or connection.cut or connection.session is not None:
+        if connection is None or connection.cut or connection.session is not None or connection.asking is not None:
             return None
         session = self.chat.people.find(command.resume.session)
         if session is None or proving.not_resumed(self.chat, session, given, now) is not None:

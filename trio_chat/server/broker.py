@@ -299,10 +299,9 @@ class Broker:
     def _make_way(self, given: Received) -> None:
         """Whoever resumes a session stops what its last connection still writes: only then is known what it wrote."""
         conn = self.state.resumed(given, self._now)
-        peer = None if conn is None else self._peers.get(conn)
-        if peer is not None and peer.outbox.unwritten:
-            peer.drop()
-            self._end(Disconnected(peer.id, unsent=peer.outbox.unsent()))
+        gone = None if conn is None else self._partings.stop(conn)
+        if gone is not None:
+            self._end(gone)
 
     # --- Deciding, and doing what was decided ------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from trio_chat.core.effects import ConnId
+from trio_chat.core.effects import ConnId, Disconnected
 from trio_chat.server.peers import Peers
 
 
@@ -31,6 +31,17 @@ class Partings:
             peer = self._peers.get(conn)
             if peer is not None:
                 peer.settle()
+
+    def stop(self, conn: ConnId) -> Disconnected | None:
+        """Let a connection that does not keep up write nothing more, ever. Returns its end, with what was unsent."""
+        peer = self._peers.get(conn)
+        if peer is None:
+            return None
+        peer.outbox.flush()  # what this turn brought it, a peer that keeps up takes at once; then it is told (4506)
+        if not peer.outbox.unwritten:
+            return None
+        peer.drop()
+        return Disconnected(conn, unsent=peer.outbox.unsent())
 
     def over(self, conn: ConnId) -> None:
         """It is over."""

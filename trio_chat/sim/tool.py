@@ -6,6 +6,8 @@ import secrets
 import sys
 import time
 import tomllib
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from trio_chat.sim.shrink import shrink
 from trio_chat.sim.storm import Aftermath, Storm, blow, table
 
 SHRINKING = 30.0  # seconds of this machine's time, for one failure
+TALKS = ("talks", "parted", "ended", "unplaced")  # figures of a report that are of conversations
 ERASE = "\r\x1b[K"  # a terminal's line
 
 
@@ -47,18 +50,20 @@ def play(wanted: Wanted) -> int:
     given = None if wanted.scenario is None else load(wanted.scenario)
     first = secrets.randbelow(2**31) if wanted.seed is None else wanted.seed
     until, failed, number = time.monotonic() + 60 * wanted.minutes, 0, 0
+    figures = Counter[str]()
     while number < wanted.runs or time.monotonic() < until:
         seed = first + number
         number += 1
         outcome = simulate(given or invent(seed, seconds=wanted.length), seed)
         print(msgspec.json.encode(_summary(outcome)).decode() if wanted.json else line(outcome), flush=True)
+        figures.update({name: getattr(outcome.report, name) for name in TALKS})
         if outcome.failed:
             failed += 1
             outcome = _shrunk(outcome, wanted.keep, quiet=wanted.json)
         if wanted.trace is not None:
             wanted.trace.write_text(page(simulate(outcome.scenario, seed, steps=True)), encoding="utf-8")
     if number > 1 and not wanted.json:
-        print(f"{number:,} runs, {failed:,} failed")
+        print(f"{number:,} runs, {judged(figures)}, {failed:,} failed")
     return 1 if failed else 0
 
 
@@ -66,10 +71,26 @@ def line(outcome: Outcome) -> str:
     """A run in a line."""
     report = outcome.report
     verdict = f"{len(report.findings)} FINDINGS" if outcome.failed else "ok"
-    times = f"{outcome.virtual:.0f} s in {outcome.real:.2f} s"
-    return (
-        f"seed {outcome.seed}: {times}, trace {outcome.digest}, acked {report.acked:,}, lost {report.lost:,}: {verdict}"
-    )
+    told = [
+        f"seed {outcome.seed}: {outcome.virtual:.0f} s in {outcome.real:.2f} s",
+        f"trace {outcome.digest}",
+        judged({name: getattr(report, name) for name in TALKS}),
+        f"acked {report.acked:,}",
+        f"lost {report.lost:,}: {verdict}",
+    ]
+    return ", ".join(told)
+
+
+def judged(figures: Mapping[str, int]) -> str:
+    """How many conversations were judged, and what of them could not be."""
+    told = [
+        f"{figures['parted']:,} in parts" if figures["parted"] else "",
+        f"{figures['ended']:,} entries gone with a guest" if figures["ended"] else "",
+        f"{figures['unplaced']:,} entries left out" if figures["unplaced"] else "",
+    ]
+    more = ", ".join(filter(None, told))
+    plural = "" if figures["talks"] == 1 else "s"
+    return f"{figures['talks']:,} conversation{plural}" + (f" ({more})" if more else "")
 
 
 def _summary(outcome: Outcome) -> dict[str, Any]:
@@ -82,6 +103,7 @@ def _summary(outcome: Outcome) -> dict[str, Any]:
         "acked": report.acked,
         "lost": report.lost,
         "duplicated": report.duplicated,
+        **{name: getattr(report, name) for name in TALKS},
         "findings": [str(finding) for finding in report.findings],
     }
 

@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 
 from trio_chat.witness.evidence import Claim, Evidence, Keyed, Shown
+from trio_chat.witness.talks import whole
 from trio_chat.witness.transcript import Connection, End, Frame, Line, Place, brief, is_entry, room_key, room_of
 
 ANSWERS = {
@@ -91,16 +92,16 @@ class Follower:
         if frame["type"] in ("message", "private") and room is not None:
             key = frame.get("key")
             if key is not None:
-                new = (self._memory.users, room, key) not in self._memory.keys
-                self._memory.keys.add((self._memory.users, room, key))
+                new = (self._memory.users, whole(room), key) not in self._memory.keys
+                self._memory.keys.add((self._memory.users, whole(room), key))
             self._evidence.sent.setdefault(frame["content"], []).append((self._me, self._memory.users, key))
         if frame["type"] == "edit" and room is not None:
-            self._evidence.edits[frame["content"]] = (room, frame["seq"])
+            self._evidence.edits[frame["content"]] = (whole(room), frame["seq"])
         if "id" in frame:
             self._asked[frame["id"]] = frame, new
 
     def _target(self, frame: Frame) -> str | None:
-        if frame["type"] == "private":
+        if frame["type"] == "private" and "room" not in frame:
             return room_key(f"@{frame['to']}", self._me)
         if frame["type"] == "message":
             return room_key(frame.get("room", "general"), self._me)

@@ -13,9 +13,9 @@ import attrs
 from trio_chat.witness.evidence import Claim, Evidence, Finding, Shown, committed_until, names_of_several
 from trio_chat.witness.folding import fold
 from trio_chat.witness.following import Follower, Memory
-from trio_chat.witness.leaving_out import is_between, without
 from trio_chat.witness.places import Places
 from trio_chat.witness.sessions import Sessions
+from trio_chat.witness.talks import Talks, is_part, whole
 from trio_chat.witness.transcript import Connection, Frame, brief
 
 PRINTED = 10  # findings of a report
@@ -45,6 +45,10 @@ class Report:
     resumed: int = 0
     lagged: int = 0
     unsure: int = 0  # sessions that were too young to survive a crash
+    talks: int = 0  # conversations of two …
+    parted: int = 0  # … of which so many had a guest who was several users, and are judged one by one
+    ended: int = 0  # entries of those that are gone: perhaps rightly, with their guest
+    unplaced: int = 0  # entries of those of which nothing said where they are, and that are left out
     findings: list[Finding] = attrs.field(factory=list)
 
     def __str__(self) -> str:
@@ -62,7 +66,8 @@ def check(connections: Iterable[Connection], logs: Logs, *, resume_window: float
     """Judge all connections of all users; `logs` by room as `room_key` names it, of all rooms that there are."""
     everything = sorted(connections, key=lambda one: one.opened_at)
     several = names_of_several(everything)
-    ordered = [without(one, several) for one in everything]
+    talks = Talks(everything, several)
+    ordered = [talks.apart(one) for one in everything]
     evidence = Evidence(committed_until(ordered), several)
     report = Report()
     users: dict[str, list[Connection]] = {}
@@ -75,15 +80,18 @@ def check(connections: Iterable[Connection], logs: Logs, *, resume_window: float
         sessions = Sessions(evidence, resume_window)
         sessions.follow(own)
         report.unsure += sessions.unsure
-    logs = {room: log for room, log in logs.items() if not is_between(room, several)}
+    logs = {talks.part(room, log.epoch): log for room, log in logs.items()}
     for room, log in logs.items():
         _final(room, log, evidence)
     places = Places(evidence)
     places.check()
     _claims(evidence)
     _epochs(evidence, logs)
-    report.lost = _survivors(places, logs, evidence)
+    report.lost, report.ended = _survivors(places, logs, evidence, talks)
     _count(report, ordered, places, evidence)
+    spoken = {place.room for place in places.first_shown if place.room.startswith("@")}
+    report.talks, report.unplaced = len({*map(whole, spoken)}), talks.unplaced
+    report.parted = len({whole(room) for room in spoken if is_part(room)})
     report.findings = evidence.findings
     return report
 
@@ -139,19 +147,24 @@ def _epochs(evidence: Evidence, logs: Logs) -> None:
             evidence.find("epoch", f"{room} had the epochs {', '.join(found)}")
 
 
-def _survivors(places: Places, logs: Logs, evidence: Evidence) -> int:
-    """What was ever shown or acked is in the log, or before its beginning. Returns how many that were acked are not."""
-    lost = 0
+def _survivors(places: Places, logs: Logs, evidence: Evidence, talks: Talks) -> tuple[int, int]:
+    """What was ever shown or acked is in the log, or before its beginning.
+
+    Returns how many that were acked are not, and how many are in no log because their conversation may have ended.
+    """
+    lost = ended = 0
     for place, shown in places.first_shown.items():
         log = logs.get(place.room)
         gone = log is None or log.epoch != place.epoch or place.seq > log.last
-        if gone:
+        if log is None and is_part(place.room) and not talks.lasts(place.room):
+            ended += 1
+        elif gone:
             acked = place in places.acked
             lost += acked
             holds = "nothing" if log is None else f"{log.epoch}:{log.first} to {log.last}"
             text = f"{place} was {'acked' if acked else 'shown'} to {shown.by}, and the log holds {holds}"
             evidence.find("lost" if acked else "tail", text, brief(shown.frame))
-    return lost + sum(place in places.acked for place in places.contradicted)
+    return lost + sum(place in places.acked for place in places.contradicted), ended
 
 
 def _count(report: Report, connections: Sequence[Connection], places: Places, evidence: Evidence) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 
 from trio_chat.witness.evidence import Evidence
+from trio_chat.witness.talks import is_part
 from trio_chat.witness.transcript import Connection, End, Frame, brief, room_key
 
 EDGE = 1.0  # seconds around the end of the resume window in which either is right
@@ -38,7 +39,7 @@ class Sessions:
         self._evidence, self._window = evidence, resume_window
         self._session: Fact | None = None
         self._ended = False  # by a 1000
-        self._seen_at = 0.0  # when it was surely connected last
+        self._seen: list[Fact] = []  # of each connection: when it was surely up last, as of its welcome
         self._rooms: dict[str, Fact] = {}  # room → whether we are in
         self._read: dict[str, Fact] = {}
         self.unsure = 0
@@ -51,13 +52,16 @@ class Sessions:
                 self._welcomed(connection, welcome)
                 self._during(connection)
             self._ended = self._ended or connection.end is End.LEFT or connection.goodbye
-            self._seen_at = max([self._seen_at, *_answered(connection)])
+            answered = _answered(connection)
+            if welcome is not None and answered:
+                self._seen.append(Fact(max(answered), connection.lines[1].at, connection.process))
 
     def _welcomed(self, connection: Connection, welcome: Frame) -> None:
         evidence, session = self._evidence, self._session
         asked = connection.lines[0].frame.get("resume", {}).get("session")
         if session is not None and asked == session.value and not welcome["resumed"] and not self._ended:
-            away = connection.opened_at - self._seen_at
+            kept = [seen.value for seen in self._seen if seen.holds(evidence, connection.process)]
+            away = connection.opened_at - max(kept, default=0.0)
             if away < self._window - EDGE and session.holds(evidence, connection.process):
                 text = f"{connection.name}, process {connection.process}: not resumed, after {away:.1f} s"
                 evidence.find("session", text, brief(connection.lines[0].frame), brief(welcome))
@@ -81,6 +85,8 @@ class Sessions:
         told = {room_key(here["room"], connection.name): here for here in welcome["rooms"]}
         who = f"{connection.name}, process {process}"
         for room, fact in self._rooms.items():
+            if is_part(room) or (room.startswith("@") and not fact.value):
+                continue  # it ends with its guest; and who is in none may be written to at any time
             if fact.value is not None and fact.value != (room in told) and fact.holds(evidence, process):
                 text = f"{who}: {room} was {'joined' if fact.value else 'left'}, and that is gone"
                 evidence.find("session", text, f"welcome {sorted(told)}")

@@ -97,7 +97,12 @@ class Place:
 
 
 def room_key(written: str, me: str) -> str:
-    """What `me` calls `written`, as all would call it: a conversation is named for both."""
+    """What `me` calls `written`, as all would call it: a conversation is named for both.
+
+    What `talks` calls a part is called so by all.
+    """
+    if written.startswith("@@"):
+        return written
     if written.startswith("@"):
         return "@" + "+".join(sorted((written[1:].casefold(), me.casefold())))
     return written.casefold()
@@ -105,7 +110,7 @@ def room_key(written: str, me: str) -> str:
 
 def room_of(frame: Frame, me: str) -> str | None:
     """The room that a frame concerns, or None."""
-    if frame["type"] == "private":
+    if frame["type"] == "private" and "room" not in frame:
         other = frame["to"] if frame.get("sender", me) == me else frame["sender"]
         return room_key(f"@{other}", me)
     room = frame.get("room")
