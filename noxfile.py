@@ -114,9 +114,9 @@ def browser(session: nox.Session) -> None:
 def cluster(session: nox.Session) -> None:
     """What needs a Redis: PyPI's embedded Valkey is installed in `.nox`; `-- --short` leaves out what is slow."""
     session.install("-e.", *nox.project.dependency_groups(PYPROJECT, "cluster"))
-    short = session.posargs == ["--short"]
-    posargs = ["-m", "not slow"] if short else session.posargs
-    session.run("pytest", "-p", "no:valkey", "tests/cluster", *posargs)  # a plugin that we do not use
+    short = ["-m", "not slow", "tests/cluster"] if session.posargs == ["--short"] else None
+    chosen = short or session.posargs or ["tests/cluster"]
+    session.run("pytest", "-p", "no:valkey", *chosen)  # a plugin that we do not use
 
 
 @nox.session

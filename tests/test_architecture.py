@@ -16,6 +16,7 @@ MAX_LINES = 400
 
 # A part may import itself, and whatever stands above its line. `config` is a leaf that anyone may import.
 LAYERS = [
+    {"redis_url"},
     {"config"},
     {"core"},
     {"schema"},

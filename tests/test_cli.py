@@ -16,7 +16,7 @@ import pytest
 
 import trio_chat
 from trio_chat import cli
-from trio_chat.config import OPTIONS, Config
+from trio_chat.config import LOG_KINDS, OPTIONS, Config
 from trio_chat.settings import flag, load
 
 COMMAND = [sys.executable, "-m", "trio_chat"]
@@ -96,9 +96,9 @@ FIRST = "The command comes first: serve, check-config, schema, connect, log, adm
             ["--auth", "jwt", "--log", "memory", "--port", "0", "--auth-jwks", "/nowhere"],
             "--auth-jwks: '/nowhere' must be a file with a key (No such file or directory)",
         ),
-        (["check-config", "--log", "redis:/u:sesame@h"], "--log: 'redis:/***@h' must be memory or sqlite:PATH"),
+        (["check-config", "--log", "redis:/u:sesame@h"], f"--log: 'redis:/***@h' must be {LOG_KINDS}"),
         (["redis://u:sesame@h"], f"'redis://***@h': no such command or argument. {FIRST}"),
-        (["check-config", "--log", "tape"], "--log: 'tape' must be memory or sqlite:PATH"),
+        (["check-config", "--log", "tape"], f"--log: 'tape' must be {LOG_KINDS}"),
         (
             ["log", "chekc"],
             'Unknown command "chekc". Did you mean "check"? Available commands: check, stats, export, import, backup.',

@@ -7,7 +7,8 @@ import ipaddress
 import attrs
 import pytest
 
-from trio_chat.config import OPTIONS, Admission, Config, ConfigError, without_password
+from trio_chat.config import OPTIONS, Admission, Config, ConfigError
+from trio_chat.redis_url import without_password
 
 
 def test_no_option_has_two_sections() -> None:

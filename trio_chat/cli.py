@@ -25,10 +25,11 @@ from trio_chat.cli_log import build_log
 from trio_chat.cli_simulate import HELP as SIMULATE_HELP
 from trio_chat.cli_simulate import simulate
 from trio_chat.cli_token import token
-from trio_chat.config import OPTIONS, Config, ConfigError, without_password
+from trio_chat.config import OPTIONS, Config, ConfigError
 from trio_chat.fuzz.tool import HELP as FUZZ_HELP
 from trio_chat.fuzz.tool import fuzz
 from trio_chat.log import LogError
+from trio_chat.redis_url import without_password
 from trio_chat.schema import json_schema
 from trio_chat.settings import Settings, flag, is_list, load, toml
 from trio_chat.terminal.command import HELP as CONNECT_HELP
@@ -112,8 +113,12 @@ def table(settings: Settings) -> str:
         value = getattr(getattr(settings.config, section), field.name)
         if name == "allowed_origins":  # its default depends on the environment: show what that comes to
             value = settings.config.admission.origins
-        secret = name == "admin_token" and value
-        rows.append((f"# {name}" if secret else name, '"hidden"' if secret else toml(value), source))
+        shown = toml(value)
+        if name == "admin_token" and value:
+            shown = '"hidden"'
+        elif name == "log":
+            shown = without_password(shown)
+        rows.append((name if shown == toml(value) else f"# {name}", shown, source))
     left = max(len(name) for name, _, _ in rows)
     middle = max(len(value) for _, value, _ in rows)
     return "\n".join(f"{name:{left}} = {value:{middle}}  # {source}" for name, value, source in rows)

@@ -15,10 +15,12 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
+from trio_chat.redis_url import RedisUrl, without_password
+
 Net: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 MiB = 1024 * 1024
-_CREDENTIALS = re.compile(r"""^(["']?(?:[A-Za-z][A-Za-z0-9+.-]*:/+)?)(?=.*[:/].*@).*@""", re.DOTALL)
 _LOG = re.compile(r"memory|sqlite:[^\0]+")
+LOG_KINDS = "memory, sqlite:PATH or redis://[[USER]:PASSWORD@]HOST[:PORT][/DB] (rediss: with TLS)"
 
 
 class ConfigError(ValueError):
@@ -36,14 +38,6 @@ def _shown(value: object) -> str:
     except ValueError:  # Python writes no integer of more than 4,300 digits
         text = "a number of thousands of digits"
     return text if len(text) <= 80 else text[:79] + "…"
-
-
-def without_password(text: str) -> str:
-    """A text with `***` in place of what may be the credentials of a URL in it, mistyped or not.
-
-    That is what stands before the last `@`, but for the scheme, where there is a `:` or a `/` before that `@`.
-    """
-    return _CREDENTIALS.sub(r"\1***@", text)
 
 
 def _checked(must: str, good: Callable[[Any], bool]) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
@@ -294,9 +288,9 @@ class History:
 
     log: str = _option(
         "sqlite:trio_chat.db",
-        "where entries are kept: memory, which ends with the process, or sqlite:PATH",
-        "memory or sqlite:PATH",
-        lambda value: isinstance(value, str) and _LOG.fullmatch(value) is not None,
+        "where entries are kept: memory, which ends with the process, sqlite:PATH, or the redis:// URL of a server",
+        LOG_KINDS,
+        lambda value: isinstance(value, str) and (_LOG.fullmatch(value) is not None or RedisUrl.is_one(value)),
     )
     log_sync: str = choice("normal", ("normal", "full"), "full: what is acked survives a power cut, too; slower")
     history_limit: int = whole(10_000, 1, 100_000_000, "entries kept of each room")
@@ -308,6 +302,11 @@ class History:
     def log_path(self) -> Path | None:
         """The log file; None: there is none."""
         return Path(self.log.removeprefix("sqlite:")) if self.log.startswith("sqlite:") else None
+
+    @property
+    def log_server(self) -> RedisUrl | None:
+        """The server that has the log; None: none has."""
+        return RedisUrl.read(self.log) if RedisUrl.is_one(self.log) else None
 
     @property
     def sync(self) -> Literal["normal", "full"]:

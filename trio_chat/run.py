@@ -23,7 +23,7 @@ import trio
 import trio_chat
 from trio_chat import logs
 from trio_chat.config import Config, ConfigError
-from trio_chat.log import LogError
+from trio_chat.log import LogError, LostError
 from trio_chat.server.entry import SPARE_SOCKETS, sockets
 from trio_chat.server.tls import Certificate
 from trio_chat.settings import Settings
@@ -46,7 +46,7 @@ WHO_COMES_IN = {
 }
 
 Address = tuple[str, int]
-Failure = TypeVar("Failure", OSError | UnicodeError, LogError, ConfigError)
+Failure = TypeVar("Failure", OSError | UnicodeError, LogError, LostError, ConfigError)
 
 
 class Serve(Protocol):
@@ -88,9 +88,15 @@ async def supervise(settings: Settings, serve: Serve) -> int:
     refused: OSError | UnicodeError | None = None
     unlogged: LogError | None = None
     wrong: ConfigError | None = None
+    lost: list[LostError] = []
 
     async def serving(*, task_status: trio.TaskStatus[list[Address]]) -> None:
-        await serve(config, stop=stop, certificate=certificate, task_status=task_status)
+        try:
+            await serve(config, stop=stop, certificate=certificate, task_status=task_status)
+        except* LostError as group:
+            lost.append(_first(group))
+            nursery.cancel_scope.cancel()
+            await trio.sleep_forever()
         nursery.cancel_scope.cancel()  # drained: nothing is left to be told about signals
 
     with (
@@ -98,20 +104,29 @@ async def supervise(settings: Settings, serve: Serve) -> int:
         trio.open_signal_receiver(signal.SIGHUP) as hangups,
         trio.CancelScope() as everything,
     ):
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(renew, hangups, certificate)
-            nursery.start_soon(obey, signals, stop, everything, config.listen.drain_seconds)
-            try:
-                announce(config, await nursery.start(serving))
-            except* ConfigError as group:
-                wrong = _first(group)
-                nursery.cancel_scope.cancel()
-            except* (OSError, UnicodeError) as group:
-                refused = _first(group)
-                nursery.cancel_scope.cancel()
-            except* LogError as group:
-                unlogged = _first(group)
-                nursery.cancel_scope.cancel()
+        again = True
+        while again:
+            again = False
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(renew, hangups, certificate)
+                nursery.start_soon(obey, signals, stop, everything, config.listen.drain_seconds)
+                try:
+                    announce(config, await nursery.start(serving))
+                except* ConfigError as group:
+                    wrong = _first(group)
+                    nursery.cancel_scope.cancel()
+                except* (OSError, UnicodeError) as group:
+                    refused = _first(group)
+                    nursery.cancel_scope.cancel()
+                except* LogError as group:
+                    unlogged = _first(group)
+                    nursery.cancel_scope.cancel()
+            if lost:
+                unlogged = lost.pop()
+                again = unlogged.again and not stop.is_set()
+            if again:
+                log.warning("log: %s; the server begins anew, each room in a new epoch", unlogged)
+                unlogged = None
     if wrong is not None:
         raise settings.named(wrong)
     if unlogged is not None:
@@ -173,7 +188,9 @@ def announce(config: Config, addresses: list[Address]) -> None:
     if (room := sockets(config)) < config.admission.max_connections:
         log.warning("max_connections: %d; but only %d files may be open (ulimit -n)",
                     config.admission.max_connections, room)  # fmt: skip
-    if config.history.log_path is None:
+    if config.history.log_server is not None:
+        log.info("log: %s", config.history.log_server)
+    elif config.history.log_path is None:
         log.warning("log: memory; messages end with the process")
     else:
         log.info("log: %s", config.history.log_path.absolute())

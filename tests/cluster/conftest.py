@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.cluster.kinds import Loop, RedisKind
 from tests.cluster.valkey import Valkey, valkey
 
 
@@ -20,3 +21,11 @@ def server() -> Iterator[Valkey]:
     """Whose data is on disk when it has answered."""
     with valkey(appendonly="yes", appendfsync="always") as own:
         yield own
+
+
+@pytest.fixture(scope="session")
+def redis_kind(shared: Valkey) -> type[RedisKind]:
+    """The kind `redis`, on the shared server."""
+    RedisKind.server = shared
+    RedisKind.loop = Loop()
+    return RedisKind

@@ -33,6 +33,13 @@ async def ping(pool: AnyPool) -> None:
         assert await connection.create_request(b"PING") == b"PONG"
 
 
+async def broken(connection: TCPConnection) -> None:
+    """Wait until it is seen that it is."""
+    with trio.fail_after(5):
+        while connection.usable:  # noqa: ASYNC110 - coredis has no event for it
+            await trio.sleep(0.01)
+
+
 async def cancelled_command(pool: AnyPool, server: Valkey) -> None:
     with trio.move_on_after(0.05):
         async with pool.acquire() as connection:
@@ -42,9 +49,7 @@ async def cancelled_command(pool: AnyPool, server: Valkey) -> None:
 async def restarted_server(pool: AnyPool, server: Valkey) -> None:
     async with pool.acquire() as connection:
         server.kill()
-        with trio.fail_after(5):
-            while connection.usable:  # noqa: ASYNC110 - coredis has no event for it
-                await trio.sleep(0.01)
+        await broken(connection)
     server.start()
 
 
@@ -150,9 +155,7 @@ async def test_a_connection_that_broke_while_nobody_had_it_is_not(server: Valkey
         pool.release(first)
         server.kill()
         server.start()
-        with trio.fail_after(10):
-            while first.usable:  # noqa: ASYNC110  # until its task has read the end of the stream; no event says so
-                await trio.sleep(0.01)
+        await broken(first)
         await ping(pool)
 
 

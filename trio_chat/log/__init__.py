@@ -49,6 +49,14 @@ class LogError(Exception):
     """The log cannot be opened; `str()` is one line for people."""
 
 
+class LostError(LogError):
+    """The log is not what it was: nothing may go on. `again`: it can be opened anew; else another process has it."""
+
+    def __init__(self, line: str, *, again: bool = False) -> None:
+        super().__init__(line)
+        self.again = again
+
+
 class Log(Protocol):
     """See the guarantees above. No method blocks; a kind that has to wait answers later, by `answered` of `run`."""
 
@@ -68,4 +76,8 @@ class Log(Protocol):
         """Drop a room and its entries."""
 
     async def run(self, answered: Callable[[Answer], None]) -> None:
-        """Do what has to wait, until cancelled. Cancelled: what was not answered may be committed, or not."""
+        """Do what has to wait, until cancelled. Cancelled: what was not answered may be committed, or not.
+
+        Raises:
+            LostError: see there.
+        """

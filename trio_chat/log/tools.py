@@ -19,6 +19,7 @@ import msgspec
 from trio_chat.log import LogError
 from trio_chat.log.database import DAMAGED, said
 from trio_chat.log.schema import APPLICATION_ID, VERSION
+from trio_chat.redis_url import RedisUrl
 
 BUSY_SECONDS = 5.0  # that a look into the file waits for a server that is just beginning or ending
 EVERY = 1000  # entries between two reports of progress
@@ -41,6 +42,8 @@ class ToolError(LogError):
 
 def log_path(text: str) -> Path:
     """The path of a log file, as the option `log` has it (`sqlite:PATH`), or bare; links are followed, as by SQLite."""
+    if RedisUrl.is_one(text):
+        raise ToolError("these tools are for log files; a Redis has its own", usage=True)
     path = text.removeprefix("sqlite:")
     try:
         if path and "\0" not in path:

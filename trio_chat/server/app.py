@@ -33,7 +33,7 @@ from trio_chat.auth.prover import Prover
 from trio_chat.config import Config
 from trio_chat.core.chat import Secrets
 from trio_chat.core.state import ChatState
-from trio_chat.log import Log
+from trio_chat.log import Log, LogError
 from trio_chat.log.memory import MemoryLog
 from trio_chat.log.sqlite import open_sqlite
 from trio_chat.server.admin import AdminDoor, token_of
@@ -82,7 +82,7 @@ async def serve(
     Raises:
         ConfigError: the certificate, its key, a file of keys or of the admin token cannot be used.
         OSError: an address can't be listened on; of the admin API's, an `AdminAddressError`.
-        LogError: the log can't be opened.
+        LogError: the log can't be opened; later on, a `LostError` (in groups): it is not what it was any more.
     """
     keys = load_keys(config.auth)
     boot = chance.token_hex(4) if secrets is None else secrets.boot
@@ -133,10 +133,17 @@ async def _close(listeners: Sequence[trio.abc.Listener[trio.abc.Stream]]) -> Non
 
 @asynccontextmanager
 async def _opened(config: Config, entries: Log | None, boot: str, wall: Callable[[], float]) -> AsyncIterator[Log]:
-    """The log that was handed in, or the one that `config` names. Cancelled: see `open_sqlite`."""
+    """The log that was handed in, or the one that `config` names. Cancelled: see `open_sqlite` and `open_redis`."""
     history = config.history
     if entries is not None:
         yield entries
+    elif history.log_server is not None:
+        try:
+            from trio_chat.cluster.redis import open_redis  # here, for it needs what only this kind needs
+        except ModuleNotFoundError as error:
+            raise LogError(f"{history.log_server}: {error.name} is missing: pip install 'trio-chat[redis]'") from None
+        async with open_redis(history.log_server, history=history, boot=boot, wall=wall) as shared:
+            yield shared
     elif history.log_path is None:
         yield MemoryLog(history)
     else:
