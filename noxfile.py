@@ -11,16 +11,20 @@ nox.options.sessions = ["tests", "lint", "types", "coverage"]
 nox.options.error_on_missing_interpreters = True
 
 
-def measured(session: nox.Session, *arguments: str, more: Path | None = None) -> None:
+REDIS = ("-p", "no:valkey", "tests/cluster")  # without a plugin that we do not use
+
+
+def measured(session: nox.Session, *runs: tuple[str, ...], group: str = "test", more: Path | None = None) -> None:
     """Run pytest under branch coverage, that of its subprocesses included; data stays in the session's directory.
 
     What `more`, data of another session, holds is added.
     """
-    session.install("-e.", *nox.project.dependency_groups(PYPROJECT, "test"))
+    session.install("-e.", *nox.project.dependency_groups(PYPROJECT, group))
     data = Path(session.create_tmp(), "coverage").resolve()
     session.env["COVERAGE_FILE"] = str(data)
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", *arguments)
+    for arguments in runs:
+        session.run("coverage", "run", "-m", "pytest", *arguments)
     if more is not None:
         shutil.copy(more, data.with_suffix(".more"))
     session.run("coverage", "combine", "--quiet")
@@ -29,18 +33,23 @@ def measured(session: nox.Session, *arguments: str, more: Path | None = None) ->
 @nox.session
 def tests(session: nox.Session) -> None:
     """Fast suite under branch coverage; `nox -s tests -- -k broker` narrows it."""
-    measured(session, "-m", "not slow", *session.posargs)
+    measured(session, ("-m", "not slow", *session.posargs))
     if not session.posargs:
         session.run("coverage", "report")
 
 
 @nox.session
 def coverage(session: nox.Session) -> None:
-    """Whole suite; the package must be covered to 95 %, its core wholly. `-- --rest`: what `tests` left out of it."""
+    """Whole suite, on Valkey, too; the package must be covered to 95 %, its core wholly.
+
+    `-- --rest`: what `tests` left out of it; what that has measured is added.
+    """
+    before = ("-p", "no:valkey")
     if session.posargs == ["--rest"]:
-        measured(session, "-m", "slow", more=Path(session.cache_dir).parent / "tests/tmp/coverage")
+        done = Path(session.cache_dir).parent / "tests/tmp/coverage"
+        measured(session, (*before, "-m", "slow"), REDIS, group="cluster", more=done)
     else:
-        measured(session, *session.posargs)
+        measured(session, (*before, *session.posargs), REDIS, group="cluster")
     session.run("coverage", "report", "--fail-under=95")
     session.run("coverage", "report", "--fail-under=100", "--include=trio_chat/core/*")
 
@@ -114,9 +123,8 @@ def browser(session: nox.Session) -> None:
 def cluster(session: nox.Session) -> None:
     """What needs a Redis: PyPI's embedded Valkey is installed in `.nox`; `-- --short` leaves out what is slow."""
     session.install("-e.", *nox.project.dependency_groups(PYPROJECT, "cluster"))
-    short = ["-m", "not slow", "tests/cluster"] if session.posargs == ["--short"] else None
-    chosen = short or session.posargs or ["tests/cluster"]
-    session.run("pytest", "-p", "no:valkey", *chosen)  # a plugin that we do not use
+    chosen = ("-m", "not slow") if session.posargs == ["--short"] else tuple(session.posargs)
+    session.run("pytest", *REDIS, *chosen)
 
 
 @nox.session

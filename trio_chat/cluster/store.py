@@ -24,6 +24,8 @@ from trio_chat.config import History
 from trio_chat.core.effects import (
     Answer,
     Append,
+    Change,
+    Changed,
     Committed,
     Discard,
     Duplicate,
@@ -44,7 +46,7 @@ from trio_chat.log import MAX_EMOJI, SHOWN_USERS, LostError
 from trio_chat.log.marks import digest, shown_size
 
 log = logging.getLogger(__name__)
-Job: TypeAlias = Append | Read | Keep | Discard | Forget
+Job: TypeAlias = Append | Read | Change | Keep | Discard | Forget
 RETRY = 1.0  # seconds from an attempt that failed to the next
 ERASED = 100_000  # deleted entries whose keys are known in full; of the others, any retry is a duplicate
 _encode = msgspec.json.Encoder().encode
@@ -93,9 +95,9 @@ class Store:
     # --- Requests --------------------------------------------------------------------------------------------------
 
     async def perform(self, jobs: Sequence[tuple[Job, Now]], now: Now) -> list[Answer]:
-        """Do all of `jobs` in one round trip; answers each `Append` and `Read`, in order, and what was sent before.
+        """Do all of `jobs` in one round trip; answers each request, in order, and what was sent before.
 
-        Where the server cannot, an `Append` or a `Read` is `Failed` and what is to be kept or forgotten is remembered.
+        Where the server cannot, each of them is `Failed` and what is to be kept or forgotten is remembered.
         Where its answer does not come, the answers of these jobs come with a later call, when it is there again.
         Cancelled: what was sent may be done, or not; the next call finds out.
 
@@ -159,7 +161,7 @@ class Store:
             *(request.epoch, side, number, max(0, request.limit), request.max_bytes, SHOWN_USERS),
         )
 
-    def _change(self, job: Append | Keep | Discard | Forget, now: Now, number: int, place: int) -> Call:
+    def _change(self, job: Append | Change | Keep | Discard | Forget, now: Now, number: int, place: int) -> Call:
         guard = (self.claimed.fence, number, place, self._before)
         match job:
             case Append():
@@ -175,6 +177,9 @@ class Store:
                 )
             case Forget():
                 return script(scripts.FORGET, (OWNER, ANSWERS, KEPT, base(job.room), ROOMS), *guard, job.room)
+            case Change():
+                parts = (part for change in job.keep for part in _kept(change))
+                return script(scripts.KEEP, (OWNER, ANSWERS, KEPT), *guard, *parts)
             case _:
                 return script(scripts.KEEP, (OWNER, ANSWERS, KEPT), *guard, *_kept(job))
 
@@ -226,6 +231,10 @@ class Store:
                 return self._appended(job, reply)
             case Read():
                 return _page(job, reply)
+            case Change():
+                for change in job.keep:
+                    self._look(change)
+                return Changed(job)
             case Forget():
                 self.rooms.pop(job.room, None)
                 self.unswept.pop(job.room, None)
@@ -277,7 +286,7 @@ class Store:
         answers: list[Answer] = []
         for job, now in jobs:
             match job:
-                case Append() | Read():
+                case Append() | Read() | Change():
                     self._refused += isinstance(job, Append)
                     answers.append(Failed(job, RETRY))
                 case Forget():
