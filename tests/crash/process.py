@@ -54,6 +54,14 @@ class Running:
         if self.process.returncode is None:
             self.process.kill()
 
+    def pause(self) -> None:
+        """SIGSTOP, until `resume`."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        self.process.send_signal(signal.SIGCONT)
+
     async def stop(self) -> None:
         """SIGTERM, and wait until it is gone."""
         self.process.terminate()
@@ -74,9 +82,9 @@ class Running:
         try:
             async for data in self.process.stderr:
                 self.log += data.decode(errors="replace")
-                found = ADDRESS.search(self.log)
-                if found is not None and not self.listening.is_set():
-                    self.port = int(found["port"])
+                found = list(ADDRESS.finditer(self.log))
+                if found:
+                    self.port = int(found[-1]["port"])  # one that begins anew may have another
                     self.listening.set()
             await self.process.wait()
         finally:
