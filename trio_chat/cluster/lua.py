@@ -2,8 +2,9 @@
 
 The keys, all of which begin with `trio_chat:`
 
-- `owner`: a hash: `fence` counts the processes that had this log, and only the last may write; `batch` and `done`: the
-  number of the last batch of changes, and how many of it are done; `secret`, `run` and `version`: see `opening`.
+- `owner`: a hash: `claims` counts the processes that had this log; `fence`, which only the last of them knows, is that
+  number and something that no other has; `batch` and `done`: the number of the last batch of changes, and how many of
+  it are done; `secret`, `run` and `version`: see `opening`.
 - `lease`: who has the log now; it goes by itself where that process does not say in time that it lives.
 - `answers`: of the last batch, so that one that is sent twice is done once.
 - `rooms`: the keys of all rooms. `kept`: a hash of records, under kind and key.

@@ -101,7 +101,7 @@ async def _own(link: Link, who: str, patience: float) -> tuple[str, bytes, str]:
 
     One that lives says so long before: then the lease gets longer.
     """
-    taking = script(scripts.CLAIM, (OWNER, LEASE, ANSWERS), who, round(LEASE_SECONDS * 1000))
+    taking = script(scripts.CLAIM, (OWNER, LEASE, ANSWERS), who, round(LEASE_SECONDS * 1000), secrets.token_hex(8))
     deadline = trio.current_time() + patience + 1
     last, told = float("inf"), False
     while True:

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 from trio_chat.cluster.lua import FENCE, GUARD, ROOM, SWEEP
 
-# KEYS: owner, lease, answers. ARGV: who, milliseconds.
+# KEYS: owner, lease, answers. ARGV: who, milliseconds, what no other claim has: a server that was emptied counts anew.
 CLAIM = """
 local call = redis.call
 if call('EXISTS', KEYS[2]) == 1 then return {'held', call('GET', KEYS[2]), call('PTTL', KEYS[2])} end
 local version = call('HGET', KEYS[1], 'version') or '1'
 if version ~= '1' then return {'version', version} end
 call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
-local fence = call('HINCRBY', KEYS[1], 'fence', 1)
-call('HSET', KEYS[1], 'batch', '0', 'done', '0', 'version', '1')
+local fence = call('HINCRBY', KEYS[1], 'claims', 1) .. ':' .. ARGV[3]
+call('HSET', KEYS[1], 'fence', fence, 'batch', '0', 'done', '0', 'version', '1')
 call('DEL', KEYS[3])
 local was = call('HMGET', KEYS[1], 'secret', 'run')
-return {'ok', tostring(fence), was[1] or '', was[2] or ''}
+return {'ok', fence, was[1] or '', was[2] or ''}
 """
 
 # KEYS: owner, lease. ARGV: fence, who, milliseconds.

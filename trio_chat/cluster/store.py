@@ -61,6 +61,14 @@ class _Batch:
     calls: list[Call]
     places: list[int]
 
+    def part_with_reads(self) -> list[tuple[Job, Now]]:
+        """Take out what only reads: sent again, it would show what was done behind it."""
+        reads = [job for job, place in zip(self.jobs, self.places, strict=True) if not place]
+        self.jobs = [job for job, place in zip(self.jobs, self.places, strict=True) if place]
+        self.calls = [call for call, place in zip(self.calls, (*self.places, -1), strict=True) if place]
+        self.places = [place for place in self.places if place]
+        return reads
+
 
 class Store:
     """An open log. One task at a time."""
@@ -77,6 +85,7 @@ class Store:
         self._before = "0:0"  # the last batch, and how many of it were done
         self._number = 0
         self._unknown: _Batch | None = None  # was sent, and its answers did not come
+        self._unread: list[tuple[Job, Now]] = []  # what was to be read with it, and is asked for anew behind it
         self._owed: dict[tuple[str, ...], tuple[Keep | Discard | Forget, Now]] = {}  # could not be done yet, in order
         self._digests: dict[tuple[str, str, int], bytes] = {}  # of what was deleted, the oldest first: nowhere else
         self._vouched = claimed.vouched
@@ -109,9 +118,10 @@ class Store:
             return self._refuse(jobs)
         if self._unknown is not None and not await self._send(self._unknown, answers, now):
             return answers + self._refuse(jobs)
-        todo = [*self._owed.values(), *jobs]
+        todo = [*self._owed.values(), *self._unread, *jobs]
         if todo or self.trouble is not None:
             self._owed.clear()
+            self._unread.clear()
             await self._send(self._batch(todo), answers, now)
         return answers
 
@@ -129,6 +139,7 @@ class Store:
             self._failed(f"the server cannot be reached: {error}", now)
             return False
         except BrokenError as error:
+            self._unread += batch.part_with_reads()
             self._failed(f"the server does not answer: {error}", now)
             return False
         self._unknown = None
