@@ -54,7 +54,8 @@ class Kind:
     node: bool = False
 
 
-def _ours(log: str) -> Kind:
+def ours(log: str) -> Kind:
+    """Our server with its log there."""
     flags = [word for name, value in LIMITS.items() for word in (f"--{name}", str(value))]
     return Kind(["-m", "trio_chat", "--host", "127.0.0.1", "--port", "0", "--log", log, *flags])
 
@@ -64,8 +65,8 @@ def _peer(name: str, *requires: str) -> Kind:
 
 
 SERVERS = {
-    OURS: _ours("memory"),
-    "trio_chat, sqlite": _ours("sqlite:{directory}/chat.db"),
+    OURS: ours("memory"),
+    "trio_chat, sqlite": ours("sqlite:{directory}/chat.db"),
     PEER: _peer("websockets", "websockets"),
     "aiohttp": _peer("aiohttp", "aiohttp"),
     "Starlette, uvicorn": _peer("starlette", "starlette", "uvicorn[standard]"),
