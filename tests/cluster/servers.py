@@ -17,7 +17,7 @@ from tests.e2e.process import Server, serving
 Restart = Callable[..., Server]
 
 
-def tests_of(module: ModuleType) -> dict[str, Any]:
+def taken_from(module: ModuleType) -> dict[str, Any]:
     """Those that need no log file."""
     return {
         name: test

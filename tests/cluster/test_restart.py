@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.servers import one_server, own_place, restart_on_it, start_on_it, tests_of
+from tests.cluster.servers import one_server, own_place, restart_on_it, start_on_it, taken_from
 from tests.cluster.valkey import Valkey, free_port, valkey
 from tests.e2e import test_restart
 from tests.e2e.client import contents, join
@@ -22,7 +22,7 @@ from tests.e2e.web import page
 from trio_chat import cli
 
 __all__ = ["one_server", "own_place", "restart_on_it", "start_on_it"]
-globals().update(tests_of(test_restart))
+globals().update(taken_from(test_restart))
 
 
 @pytest.mark.slow
