@@ -102,8 +102,9 @@ class RedisLog:
                 tasks.start_soon(self._write, answered)
                 tasks.start_soon(self._search, answered)
         except* LostError as group:
-            self._lost = True
-            raise _first(group) from None
+            lost = _first(group)
+        self._lost = True
+        raise lost
 
     async def finish(self) -> None:
         """Commit what waits, and give the log back. Bounded by `FLUSH` seconds; cannot be cancelled."""

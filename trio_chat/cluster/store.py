@@ -19,7 +19,7 @@ from trio_chat.cluster import scripts
 from trio_chat.cluster.heads import entry_of, key_of, packed
 from trio_chat.cluster.link import BrokenError, Call, Link, Reply, UnreachableError, script, why
 from trio_chat.cluster.lua import ANSWERS, KEPT, LEASE, OWNER, ROOMS, base
-from trio_chat.cluster.opening import Claim, claim, oldest
+from trio_chat.cluster.opening import ABOUT, Claim, claim, oldest, run_of
 from trio_chat.config import History
 from trio_chat.core.effects import (
     Answer,
@@ -79,7 +79,9 @@ class Store:
         self._unknown: _Batch | None = None  # was sent, and its answers did not come
         self._owed: dict[tuple[str, ...], tuple[Keep | Discard | Forget, Now]] = {}  # could not be done yet, in order
         self._digests: dict[tuple[str, str, int], bytes] = {}  # of what was deleted, the oldest first: nowhere else
+        self._made = link.made
         self._vouched = claimed.vouched
+        self._noted = claimed.run if claimed.vouched else ""
         self._retry_at = -1e9  # monotonic
         self._trouble_from, self._refused = 0.0, 0
 
@@ -132,9 +134,12 @@ class Store:
             self._failed(f"the server does not answer: {error}", now)
             return False
         self._unknown = None
-        answers += self._settle(batch, replies, now)
-        if self.trouble is None and not self._vouched and any(isinstance(job, Keep) for job, _ in batch.jobs):
-            await self._vouch()
+        settled = self._settle(batch, replies, now)
+        self._vouched = self._vouched or any(isinstance(job, Keep) for job, _ in batch.jobs)
+        if self.trouble is None and self.link.made != self._made:
+            self._made = self.link.made
+            await self.renew(now)  # before anybody hears of what it says: it may have been started anew
+        answers += settled
         return True
 
     def _batch(self, jobs: list[tuple[Job, Now]]) -> _Batch:
@@ -311,11 +316,6 @@ class Store:
             lasted = max(0.0, now.mono - self._trouble_from)
             log.info("log: the trouble is over after %.1f s; %d new entries were refused", lasted, self._refused)
 
-    async def _vouch(self) -> None:
-        """The first changes after new epochs are committed: the records of all rooms, with their epochs, among them."""
-        await self.ask([script(scripts.NOTE, (OWNER,), self.claimed.fence, "run", self.claimed.run)])
-        self._vouched = True
-
     async def ask(self, calls: Sequence[Call]) -> list[Reply]:
         """Send what may be done twice as well as once, and is no batch.
 
@@ -332,11 +332,30 @@ class Store:
         return replies
 
     async def renew(self, now: Now) -> None:
-        """Say that we live; the trouble begins or ends with that, too."""
+        """Say that we live, and see whether the server has all that it acknowledged; it may have been started anew.
+
+        Then its run is noted: the next start need not doubt it. After new epochs that waits until the first records are
+        committed: those of all rooms, with their epochs, are among them.
+
+        Raises:
+            LostError: see there.
+        """
         try:
-            await self.ask([self.claimed.held()])
+            state = (b"HMGET", OWNER.encode(), b"batch", b"done")
+            _, (number, done), about = await self.ask([self.claimed.held(), state, ABOUT])
+            if self._unknown is None and (number, done) not in self._known():
+                raise LostError("the server lost entries that it had acknowledged", again=True)
+            run = run_of(about)
+            if self._vouched and run != self._noted:
+                await self.ask([script(scripts.NOTE, (OWNER,), self.claimed.fence, "run", run)])
+                self._noted = run
         except (UnreachableError, BrokenError, RedisError) as error:
             self._failed(f"the server does not answer: {error}", now)
+
+    def _known(self) -> list[tuple[bytes, bytes]]:
+        """How far the changes may be, by what the server said of them."""
+        number, done = self._before.encode().split(b":")
+        return [(number, done), (b"%d" % (self._number + 1), b"0")]  # the latter: a script failed on its way
 
     async def close(self) -> None:
         """Let others have the log at once. What was not done before is lost."""
