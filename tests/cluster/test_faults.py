@@ -241,8 +241,9 @@ async def test_a_server_that_was_started_anew_while_nobody_had_the_log(server: V
         store = await Store.open(link, history=HISTORY, boot="b", wall=NOW.wall)
         await store.perform([(post("one"), NOW), (user(1), NOW)], NOW)
         await store.close()
-        server.kill()
-        server.start()
+    server.kill()
+    server.start()
+    async with open_link(url_of(server)) as link:
         for boot, jobs in (("c", []), ("d", [(user(2), NOW)]), ("e", [])):
             store = await Store.open(link, history=HISTORY, boot=boot, wall=NOW.wall)
             assert store.restored.trusted == (boot == "e")
