@@ -11,11 +11,10 @@ nox.options.sessions = ["tests", "lint", "types", "coverage"]
 nox.options.error_on_missing_interpreters = True
 
 
-NO_PLUGIN = ("-p", "no:valkey")  # that of the embedded Valkey, of which we use no fixture
-ELSEWHERE = "--omit=trio_chat/cluster/*"  # what is measured by `cluster`, for it needs a Valkey
+REDIS = ("-p", "no:valkey", "tests/cluster")  # without a plugin that we do not use
 
 
-def measured(session: nox.Session, *arguments: str, more: Path | None = None, group: str = "test") -> None:
+def measured(session: nox.Session, *runs: tuple[str, ...], group: str = "test", more: Path | None = None) -> None:
     """Run pytest under branch coverage, that of its subprocesses included; data stays in the session's directory.
 
     What `more`, data of another session, holds is added.
@@ -24,7 +23,8 @@ def measured(session: nox.Session, *arguments: str, more: Path | None = None, gr
     data = Path(session.create_tmp(), "coverage").resolve()
     session.env["COVERAGE_FILE"] = str(data)
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", *arguments)
+    for arguments in runs:
+        session.run("coverage", "run", "-m", "pytest", *arguments)
     if more is not None:
         shutil.copy(more, data.with_suffix(".more"))
     session.run("coverage", "combine", "--quiet")
@@ -33,19 +33,24 @@ def measured(session: nox.Session, *arguments: str, more: Path | None = None, gr
 @nox.session
 def tests(session: nox.Session) -> None:
     """Fast suite under branch coverage; `nox -s tests -- -k broker` narrows it."""
-    measured(session, "-m", "not slow", *session.posargs)
+    measured(session, ("-m", "not slow", *session.posargs))
     if not session.posargs:
-        session.run("coverage", "report", ELSEWHERE)
+        session.run("coverage", "report")
 
 
 @nox.session
 def coverage(session: nox.Session) -> None:
-    """Whole suite; the package must be covered to 95 %, its core wholly. `-- --rest`: what `tests` left out of it."""
+    """Whole suite, on Valkey, too; the package must be covered to 95 %, its core wholly.
+
+    `-- --rest`: what `tests` left out of it; what that has measured is added.
+    """
+    before = ("-p", "no:valkey")
     if session.posargs == ["--rest"]:
-        measured(session, "-m", "slow", more=Path(session.cache_dir).parent / "tests/tmp/coverage")
+        done = Path(session.cache_dir).parent / "tests/tmp/coverage"
+        measured(session, (*before, "-m", "slow"), REDIS, group="cluster", more=done)
     else:
-        measured(session, *session.posargs)
-    session.run("coverage", "report", "--fail-under=95", ELSEWHERE)
+        measured(session, (*before, *session.posargs), REDIS, group="cluster")
+    session.run("coverage", "report", "--fail-under=95")
     session.run("coverage", "report", "--fail-under=100", "--include=trio_chat/core/*")
 
 
@@ -117,13 +122,9 @@ def browser(session: nox.Session) -> None:
 @nox.session
 def cluster(session: nox.Session) -> None:
     """What needs a Redis: PyPI's embedded Valkey is installed in `.nox`; `-- --short` leaves out what is slow."""
-    if not session.posargs:
-        measured(session, *NO_PLUGIN, "tests/cluster", group="cluster")
-        session.run("coverage", "report", "--fail-under=90", "--include=trio_chat/cluster/*")
-        return
     session.install("-e.", *nox.project.dependency_groups(PYPROJECT, "cluster"))
-    short = ["-m", "not slow", "tests/cluster"] if session.posargs == ["--short"] else None
-    session.run("pytest", *NO_PLUGIN, *(short or session.posargs))
+    chosen = ("-m", "not slow") if session.posargs == ["--short"] else tuple(session.posargs)
+    session.run("pytest", *REDIS, *chosen)
 
 
 @nox.session

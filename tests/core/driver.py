@@ -18,6 +18,8 @@ from trio_chat.core.effects import (
     Admitted,
     Append,
     Banned,
+    Change,
+    Changed,
     Committed,
     ConnId,
     Cut,
@@ -219,7 +221,7 @@ class Driver:
         self.now = Now(mono, START.wall + mono - START.mono)
 
     def _apply(self, given: Input) -> None:
-        if isinstance(given, Committed):
+        if isinstance(given, Committed | Changed):
             self._commit(given.request)
         for effect in self.state.apply(given, self.now):
             if self.lifetime == 0:
@@ -228,8 +230,8 @@ class Driver:
             self.effects.append(effect)
             self._perform(effect)
 
-    def _commit(self, request: Append) -> None:
-        """Keep what came with the entry, unless something newer was kept behind it."""
+    def _commit(self, request: Append | Change) -> None:
+        """Keep what came with the entry, or by itself, unless something newer was kept behind it."""
         for change in request.keep:
             kind, key = (
                 (change.record.kind, change.record.key) if isinstance(change, Keep) else (change.kind, change.key)
@@ -247,7 +249,7 @@ class Driver:
                 self._deliver(effect.conns, effect.event)
             case Reply():
                 self._deliver((effect.conn,), effect.event)
-            case Append() | Search():
+            case Append() | Search() | Change():
                 self._ask(effect)
             case Keep(record):
                 self.kept[record.kind, record.key] = record

@@ -8,9 +8,9 @@ import pytest
 
 from tests.core.driver import START, Client, Driver
 from tests.core.oracle import check_kept, check_sound
-from trio_chat.core.effects import Now, Tick
+from trio_chat.core.effects import Changed, Discard, Failed, Now, Tick
 from trio_chat.core.errors import Close, ErrorCode
-from trio_chat.core.events import Error, Posted, PrivatePosted, System, Welcome
+from trio_chat.core.events import Ack, Error, Posted, PrivatePosted, System, Welcome
 from trio_chat.core.identity import Identity
 from trio_chat.core.messages import (
     ChangePassword,
@@ -627,6 +627,53 @@ class TestAccounts:
         live.drop()
         check(driver)
         assert HASHES["new"] not in repr(driver.notes) + repr(driver.kept)
+
+    def test_a_password_is_changed_when_that_is_committed(self) -> None:
+        """Until then the old one is good, and what says so was not acked: else a crash could bring the old one back."""
+        driver = accounts()
+        ann, other = registered(driver), login(driver)
+        driver.held = True
+        command = ChangePassword(password="p", new_password="q" * 8, id=1)
+        assert ann.send(command, Identity(id="account:ann", proof=HASHES["old"], hash=HASHES["new"])) == []
+        assert (driver.state.chat.accounts["account:ann"], other.closed) == (HASHES["old"], None)
+        driver.release()
+        assert isinstance(ann.news()[0], Ack)
+        assert (driver.state.chat.accounts["account:ann"], other.closed) == (HASHES["new"], Close.BAD_TOKEN)
+
+    def test_a_password_that_cannot_be_kept_is_not_changed(self) -> None:
+        driver = accounts()
+        ann, other = registered(driver), login(driver)
+        driver.held = True
+        identity = Identity(id="account:ann", proof=HASHES["old"], hash=HASHES["new"])
+        ann.send(ChangePassword(password="p", new_password="q" * 8, id=1), identity)
+        driver.answer(Failed)
+        (error,) = ann.news()
+        assert isinstance(error, Error)
+        assert (error.code, error.id, error.retry_after) == ("unavailable", 1, 1.0)
+        assert (driver.state.chat.accounts["account:ann"], other.closed) == (HASHES["old"], None)
+
+    @pytest.mark.parametrize("kept", [True, False])
+    def test_who_asked_is_gone_when_the_password_is_kept_or_not(self, kept: bool) -> None:
+        driver = accounts()
+        ann, other = registered(driver), login(driver)
+        driver.held = True
+        identity = Identity(id="account:ann", proof=HASHES["old"], hash=HASHES["new"])
+        ann.send(ChangePassword(password="p", new_password="q" * 8, id=1), identity)
+        ann.drop()
+        driver.answer(Changed if kept else Failed)
+        assert driver.state.chat.accounts["account:ann"] == HASHES["new" if kept else "old"]
+        assert other.closed == (Close.BAD_TOKEN if kept else None)
+        assert driver.state.chat.people.find(ann.session)
+
+    def test_nothing_is_kept_of_who_was_forgotten_meanwhile(self) -> None:
+        driver = accounts()
+        ann = registered(driver)
+        driver.held = True
+        identity = Identity(id="account:ann", proof=HASHES["old"], hash=HASHES["new"])
+        ann.send(ChangePassword(password="p", new_password="q" * 8, id=1), identity)
+        del driver.state.chat.accounts["account:ann"]
+        assert driver.answer(Changed) == [Discard("account", "account:ann")]
+        assert driver.state.chat.accounts == {}
 
     def test_where_there_are_no_accounts(self) -> None:
         error = Driver().connect("Ann").refused(ChangePassword(password="p", new_password="q" * 8, id=1))

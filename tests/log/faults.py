@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
 from tests.log.kinds import FileKind, draft, later
-from trio_chat.core.effects import Answer, Append, Discard, Forget, Keep, Now, Read, Request
+from trio_chat.core.effects import Answer, Append, Change, Discard, Forget, Keep, Now, Read, Request
 from trio_chat.core.records import UserRecord
 
 OPTIONS: dict[str, Any] = {"history_limit": 6, "history_days": 1, "dedupe_window": 600}
@@ -73,6 +73,7 @@ def _steps() -> Iterator[Step]:
     yield from (say(kind="react", of=4, emoji="+"), say("two more", kind="edit", of=2), read, "tidy")
     yield from (say(kind="delete", of=3), say("six"), read, "tidy")
     yield Append("other", "e", draft("of another room"), 1)
+    yield Change((Keep(UserRecord(key="cid", number=1, name="cid")),), 1)
     yield from (say("three", "k3"), Discard("user", "ann"), say("seven", "k1"), Forget("other", "e"))
     yield Append("other", "f", draft("anew"), 1)
     yield from ("tidy", say("four c", kind="edit", of=4), say(keep=2, kind="delete", of=7), say("eight b"))

@@ -10,6 +10,8 @@ from tests.log.kinds import DAY
 from trio_chat.core.effects import (
     Answer,
     Append,
+    Change,
+    Changed,
     Committed,
     Discard,
     Draft,
@@ -105,6 +107,10 @@ class Model:
     def submit(self, request: Request, now: Now) -> Answer:
         if isinstance(request, Search):
             return self._search(request, now)
+        if isinstance(request, Change):
+            for change in request.keep:
+                self.keep(change)
+            return Changed(request)
         room = self.rooms.get(request.room)
         if room is None:
             if isinstance(request, Read):

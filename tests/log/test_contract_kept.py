@@ -23,7 +23,18 @@ from tests.log.kinds import (
     refer,
     search,
 )
-from trio_chat.core.effects import Append, Committed, Discard, Duplicate, Forget, Keep, KeyReused, Rejected
+from trio_chat.core.effects import (
+    Append,
+    Change,
+    Changed,
+    Committed,
+    Discard,
+    Duplicate,
+    Forget,
+    Keep,
+    KeyReused,
+    Rejected,
+)
 from trio_chat.core.records import MemberRecord, Record, Restored, RoomRecord, SessionRecord, Span, UserRecord
 
 __all__ = ["lasting", "make"]
@@ -93,6 +104,22 @@ def test_a_record_is_kept_with_its_entry_or_not_at_all(lasting: Make) -> None:
     log.submit(keeping(ROOM, epoch="f"), NOW)
     log.reopen(NOW)
     assert kept(log) == {repr(USER)}
+
+
+def test_a_change_is_answered_when_it_is_kept(make: Make) -> None:
+    log = make()
+    log.keep(Keep(SESSION))
+    change = Change((Keep(USER), Keep(ROOM), Discard("session", SESSION.key)), 1, "c1")
+    assert log.submit(change, NOW) == Changed(change)
+
+
+def test_what_was_answered_as_changed_survives(lasting: Make) -> None:
+    log = lasting()
+    log.keep(Keep(SESSION))
+    log.submit(Change((Keep(USER), Keep(ROOM), Discard("session", SESSION.key)), 1), NOW)
+    log.keep(Discard("user", USER.key))
+    log.reopen(NOW)
+    assert kept(log) == {repr(ROOM)}
 
 
 def test_spans_and_the_secret_survive(lasting: Make) -> None:

@@ -18,7 +18,20 @@ import pytest
 from tests.log.faults import OPTIONS, Step, do, failing, scenario, upkeep
 from tests.log.kinds import NOW, FileKind, append, draft, later, places, read, search, seqs
 from tests.log.model import Model
-from trio_chat.core.effects import Answer, Append, Committed, Discard, Failed, Forget, Keep, Now, Page, Read, Search
+from trio_chat.core.effects import (
+    Answer,
+    Append,
+    Change,
+    Committed,
+    Discard,
+    Failed,
+    Forget,
+    Keep,
+    Now,
+    Page,
+    Read,
+    Search,
+)
 from trio_chat.core.records import UserRecord
 from trio_chat.log import LogError
 
@@ -34,7 +47,7 @@ def mirror(model: Model, step: Step, now: Now, answers: list[Answer] | None) -> 
         model.keep(step)
     elif isinstance(step, Forget):
         model.forget(step)
-    elif isinstance(step, Append | Read):
+    elif isinstance(step, Append | Read | Change):
         if answers is None:
             model.submit(step, now)
         elif isinstance(answers[0], Failed):

@@ -19,7 +19,7 @@ from trio_chat.cluster.opening import LEASE_SECONDS
 from trio_chat.cluster.store import RETRY, Job, Store
 from trio_chat.cluster.upkeep import Upkeep
 from trio_chat.config import History
-from trio_chat.core.effects import Answer, Append, Discard, Failed, Forget, Keep, Now, Read, Request, Search
+from trio_chat.core.effects import Answer, Append, Change, Discard, Failed, Forget, Keep, Now, Read, Request, Search
 from trio_chat.log import LogError, LostError
 from trio_chat.redis_url import RedisUrl
 
@@ -43,7 +43,7 @@ class RedisLog:
         self._waiting: dict[Key, tuple[Job, Now]] = {}  # in order; of a record only the newest, at its place
         self._number = 0  # of the last request
         self._requests = 0  # that wait
-        self._bytes = Counter[type[Append | Read]]()  # of those, by kind
+        self._bytes = Counter[type[Append | Read | Change]]()  # of those, by kind
         self._searches: deque[tuple[Search, Now]] = deque()
         self._bell, self._search_bell = trio.Event(), trio.Event()
         self._lost = False  # it is another's by now
@@ -65,10 +65,13 @@ class RedisLog:
             self._searches.append((request, now))
             self._search_bell.set()
             return None
-        if self._away or (self.trouble is not None and isinstance(request, Append)):  # that is over without them
+        if self._away or (self.trouble is not None and not isinstance(request, Read)):  # that is over without them
             self._store.refused += isinstance(request, Append)
             return Failed(request, RETRY)
-        size = request.draft.size if isinstance(request, Append) else request.max_bytes
+        if isinstance(request, Change):
+            size = 0
+        else:
+            size = request.draft.size if isinstance(request, Append) else request.max_bytes
         waiting = self._bytes[type(request)]
         if self._requests >= REQUESTS or (waiting and waiting + size > REQUEST_BYTES):
             return Failed(request, RETRY)
@@ -126,7 +129,7 @@ class RedisLog:
             return
         log.warning("log: the server did not answer within %d s: the end may not be committed", FLUSH)
 
-    def _put_request(self, request: Append | Read | Forget, now: Now) -> None:
+    def _put_request(self, request: Append | Read | Change | Forget, now: Now) -> None:
         self._number += 1
         self._put(self._number, request, now)
 

@@ -16,7 +16,7 @@ import msgspec
 from coredis.exceptions import RedisError
 
 from trio_chat.cluster import scripts
-from trio_chat.cluster.heads import entry_of, key_of, packed
+from trio_chat.cluster.heads import key_of, packed, page_of
 from trio_chat.cluster.link import BrokenError, Call, Link, Reply, UnreachableError, script, why
 from trio_chat.cluster.lua import ANSWERS, KEPT, LEASE, OWNER, ROOMS, base
 from trio_chat.cluster.opening import ABOUT, Claim, claim, oldest, run_of
@@ -24,6 +24,8 @@ from trio_chat.config import History
 from trio_chat.core.effects import (
     Answer,
     Append,
+    Change,
+    Changed,
     Committed,
     Discard,
     Duplicate,
@@ -33,7 +35,6 @@ from trio_chat.core.effects import (
     Keep,
     KeyReused,
     Now,
-    Page,
     Read,
     Rejected,
     Stale,
@@ -41,10 +42,10 @@ from trio_chat.core.effects import (
 from trio_chat.core.errors import ErrorCode
 from trio_chat.core.records import ForgetRecord
 from trio_chat.log import MAX_EMOJI, SHOWN_USERS, LostError
-from trio_chat.log.marks import digest, shown_size
+from trio_chat.log.marks import digest
 
 log = logging.getLogger(__name__)
-Job: TypeAlias = Append | Read | Keep | Discard | Forget
+Job: TypeAlias = Append | Read | Change | Keep | Discard | Forget
 RETRY = 1.0  # seconds from an attempt that failed to the next
 ERASED = 100_000  # deleted entries whose keys are known in full; of the others, any retry is a duplicate
 _encode = msgspec.json.Encoder().encode
@@ -97,9 +98,9 @@ class Store:
     # --- Requests --------------------------------------------------------------------------------------------------
 
     async def perform(self, jobs: Sequence[tuple[Job, Now]], now: Now) -> list[Answer]:
-        """Do all of `jobs` in one round trip; answers each `Append` and `Read`, in order, and what was sent before.
+        """Do all of `jobs` in one round trip; answers each request, in order, and what was sent before.
 
-        Where the server cannot, an `Append` or a `Read` is `Failed` and what is to be kept or forgotten is remembered.
+        Where the server cannot, each of them is `Failed` and what is to be kept or forgotten is remembered.
         Where its answer does not come, the answers of these jobs come with a later call, when it is there again.
         Cancelled: what was sent may be done, or not; the next call finds out.
 
@@ -123,7 +124,7 @@ class Store:
         answers = self._refuse([one for one in jobs if not isinstance(one[0], Read)])
         try:
             replies = await self.ask([self._read(*one) for one in reads]) if reads else []
-            return answers + [_page(job, reply) for (job, _), reply in zip(reads, replies, strict=True)]
+            return answers + [page_of(job, reply) for (job, _), reply in zip(reads, replies, strict=True)]
         except (UnreachableError, BrokenError, RedisError) as error:
             self.failed(f"the server does not answer: {error}", now)
             return answers + self._refuse(reads)
@@ -177,7 +178,7 @@ class Store:
             *(request.epoch, side, number, max(0, request.limit), request.max_bytes, SHOWN_USERS),
         )
 
-    def _change(self, job: Append | Keep | Discard | Forget, now: Now, number: int, place: int) -> Call:
+    def _change(self, job: Append | Change | Keep | Discard | Forget, now: Now, number: int, place: int) -> Call:
         guard = (self.claimed.fence, number, place, self._before)
         match job:
             case Append():
@@ -193,6 +194,9 @@ class Store:
                 )
             case Forget():
                 return script(scripts.FORGET, (OWNER, ANSWERS, KEPT, base(job.room), ROOMS), *guard, job.room)
+            case Change():
+                parts = (part for change in job.keep for part in _kept(change))
+                return script(scripts.KEEP, (OWNER, ANSWERS, KEPT), *guard, *parts)
             case _:
                 return script(scripts.KEEP, (OWNER, ANSWERS, KEPT), *guard, *_kept(job))
 
@@ -243,7 +247,11 @@ class Store:
             case Append():
                 return self._appended(job, reply)
             case Read():
-                return _page(job, reply)
+                return page_of(job, reply)
+            case Change():
+                for change in job.keep:
+                    self._look(change)
+                return Changed(job)
             case Forget():
                 self.rooms.pop(job.room, None)
                 self.unswept.pop(job.room, None)
@@ -295,7 +303,7 @@ class Store:
         answers: list[Answer] = []
         for job, now in jobs:
             match job:
-                case Append() | Read():
+                case Append() | Read() | Change():
                     self.refused += isinstance(job, Append)
                     answers.append(Failed(job, RETRY))
                 case Forget():
@@ -376,21 +384,3 @@ def _kept(change: Keep | Discard) -> tuple[str, str | bytes]:
     if isinstance(change, Keep):
         return f"{change.record.kind}\n{change.record.key}", _encode(change.record)
     return f"{change.kind}\n{change.key}", b""
-
-
-def _page(request: Read, reply: list[Any]) -> Page | Stale:
-    match reply:
-        case [b"ok", first, last, rows]:
-            entries: list[Entry] = []
-            size = 0
-            for seq, head, content, reactions in rows:
-                entry = entry_of(seq, request.epoch, head, content, reactions)
-                size += shown_size(entry)
-                if size > request.max_bytes and entries:
-                    break
-                entries.append(entry)
-            return Page(request, tuple(entries if request.after is not None else reversed(entries)), first, last)
-        case [b"stale"]:
-            return Stale(request)
-        case _:
-            return Page(request, (), 1, 0)

@@ -15,7 +15,9 @@ from trio_chat.core.events import Event
 from trio_chat.core.identity import Identity
 from trio_chat.core.messages import Command, CommandId
 from trio_chat.core.orders import Answered, Ordered
-from trio_chat.core.records import Record, Restored
+from trio_chat.core.records import Discard as Discard
+from trio_chat.core.records import Keep as Keep
+from trio_chat.core.records import Restored
 from trio_chat.core.values import frozen
 
 ConnId: TypeAlias = int
@@ -300,18 +302,19 @@ class Forget:
 
 
 @frozen
-class Keep:
-    """Keep `record`, in place of what was kept under its kind and key."""
+class Change:
+    """Ask the log to keep all of `keep`, or nothing of it, and to say which. `conn`, `answer_to`: whom to ack."""
 
-    record: Record
+    keep: tuple[Keep | Discard, ...]
+    conn: ConnId
+    answer_to: CommandId | None = None
 
 
 @frozen
-class Discard:
-    """Keep nothing under this kind and key any longer."""
+class Changed:
+    """All that a `Change` asked for is committed."""
 
-    kind: str
-    key: str
+    request: Change
 
 
 @frozen
@@ -358,7 +361,7 @@ class Stale:
 class Failed:
     """The log cannot, right now; `retry_after` in seconds."""
 
-    request: Append | Read | Search
+    request: Append | Read | Search | Change
     retry_after: float = 1.0
 
 
@@ -381,11 +384,11 @@ class Found:
     more: bool = False
 
 
-Request: TypeAlias = Append | Read | Search
-Answer: TypeAlias = Committed | Duplicate | KeyReused | Rejected | Stale | Failed | Page | Found
+Request: TypeAlias = Append | Read | Search | Change
+Answer: TypeAlias = Committed | Duplicate | KeyReused | Rejected | Stale | Failed | Page | Found | Changed
 Input: TypeAlias = (
     Restored | Admit | Attempted | Received | Alive | Ending | Disconnected | Drain | Ordered | Tick | Answer
 )
 OnConnections: TypeAlias = Admitted | Refused | Reply | Deliver | Cut | Probe
-OnLog: TypeAlias = Append | Read | Search | Forget | Keep | Discard
+OnLog: TypeAlias = Append | Read | Search | Change | Forget | Keep | Discard
 Effect: TypeAlias = OnConnections | OnLog | Banned | Answered | Note

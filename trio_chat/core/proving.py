@@ -6,10 +6,10 @@ A token or a password was held against keys and hashes before (`trio_chat.auth`)
 
 from __future__ import annotations
 
-from trio_chat.core.chat import Chat, ack, refuse
+from trio_chat.core.chat import Chat, ack, failure, refuse
 from trio_chat.core.claims import apply_claims
 from trio_chat.core.connecting import connect, cut, end, resume, turn_away, unfit_name
-from trio_chat.core.effects import ConnId, Effect, Note, Now, Received, Reply
+from trio_chat.core.effects import Change, Changed, ConnId, Discard, Effect, Failed, Keep, Note, Now, Received, Reply
 from trio_chat.core.errors import Close, ErrorCode
 from trio_chat.core.events import System, timestamp
 from trio_chat.core.identity import Identity
@@ -17,6 +17,7 @@ from trio_chat.core.keeping import keep_account, keep_session, keep_user
 from trio_chat.core.membership import become_member
 from trio_chat.core.messages import Command, Connect, Denied, Register
 from trio_chat.core.names import Name, parse_name
+from trio_chat.core.records import AccountRecord
 from trio_chat.core.sessions import Connection, Session, User
 from trio_chat.core.welcoming import welcome
 
@@ -170,20 +171,43 @@ def refresh(chat: Chat, session: Session, given: Received, now: Now) -> list[Eff
 
 
 def change_password(chat: Chat, session: Session, given: Received, now: Now) -> list[Effect]:
-    """Keep the new password, and end the user's other sessions: who came in with the old one is out."""
+    """Ask the log to keep the new password; it is in force, and acked, when that is committed."""
     request, identity, user = given.command, given.identity, session.user
     if identity is None:
         return [refuse(given.conn, request, ErrorCode.FORBIDDEN, NO_ACCOUNTS)]
     if identity.id != user.id or identity.proof != chat.accounts.get(user.id):
         return [refuse(given.conn, request, ErrorCode.BAD_CREDENTIALS)]
-    keep_account(chat, user, identity.hash)
-    effects = [*ack(given.conn, request.id), Note("%s has a new password", (user.name.text,))]
-    for other in [other for other in user.sessions if other is not session]:
+    return [Change((Keep(AccountRecord(key=user.id, hash=identity.hash)),), given.conn, request.id)]
+
+
+def password_changed(chat: Chat, answer: Changed, now: Now) -> list[Effect]:
+    """End the user's other sessions: who came in with the old password is out."""
+    conn, (kept,) = answer.request.conn, answer.request.keep
+    assert isinstance(kept, Keep)
+    record = kept.record
+    assert isinstance(record, AccountRecord)
+    user = chat.people.by_id.get(record.key)
+    if user is None or record.key not in chat.accounts:  # forgotten meanwhile
+        return [Discard(record.kind, record.key)]
+    chat.accounts[record.key] = record.hash
+    effects: list[Effect] = [Note("%s has a new password", (user.name.text,))]
+    asker = chat.conns[conn].session if conn in chat.conns else None
+    if asker is not None:
+        effects = [*ack(conn, answer.request.answer_to), *effects]
+    for other in [other for other in user.sessions if other is not asker and other.last_conn != conn]:
         if other.conn is not None:
             effects += cut(chat, other.conn, Close.BAD_TOKEN, now)
         else:
             effects += end(chat, other, now)
     return effects
+
+
+def not_changed(chat: Chat, answer: Failed) -> list[Effect]:
+    """The log cannot keep it, right now: nothing changes."""
+    request = answer.request
+    if request.conn not in chat.conns:
+        return []
+    return [failure(request.conn, request.answer_to, ErrorCode.UNAVAILABLE, retry_after=answer.retry_after)]
 
 
 def denied(chat: Chat, session: Session, given: Received, now: Now) -> list[Effect]:

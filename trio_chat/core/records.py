@@ -11,6 +11,7 @@ import attrs
 
 from trio_chat.core.identity import PREFIX
 from trio_chat.core.names import name_subject, parse_name
+from trio_chat.core.values import frozen
 
 Access: TypeAlias = Literal["public", "private", "readonly"]
 Right: TypeAlias = Literal["moderator", "invited", "muted", "banned"]
@@ -225,6 +226,21 @@ def author_subject(author: str, sender: str) -> str:
 def block_key(user: str, subject: str) -> str:
     """The key of a block."""
     return f"{user}\n{subject}"
+
+
+@frozen
+class Keep:
+    """Keep `record`, in place of what was kept under its kind and key."""
+
+    record: Record
+
+
+@frozen
+class Discard:
+    """Keep nothing under this kind and key any longer."""
+
+    kind: str
+    key: str
 
 
 @attrs.frozen(kw_only=True)

@@ -22,6 +22,8 @@ from trio_chat.core.effects import (
     Alive,
     Answer,
     Attempted,
+    Change,
+    Changed,
     Committed,
     ConnId,
     Deliver,
@@ -106,6 +108,7 @@ class ChatState:
             Failed: partial(self._answered, self._refused),
             Page: partial(self._answered, partial(history.page, chat)),
             Found: partial(searching.found, chat),
+            Changed: partial(proving.password_changed, chat),
             Admit: self._admit,
             Ending: self._ended,
             Disconnected: self._ended,
@@ -141,6 +144,9 @@ class ChatState:
             case Search() as request:
                 assert isinstance(given, Failed)
                 return searching.not_found(self.chat, given, request)
+            case Change():
+                assert isinstance(given, Failed)
+                return proving.not_changed(self.chat, given)
             case _:
                 return posting.not_committed(self.chat, given, now)
 

@@ -23,7 +23,8 @@ What a `Log` guarantees, whatever keeps it:
    it, is nowhere any longer, at most a minute later not in a file either. They take the bytes of the `delete` then, and
    an entry with reactions `REACTIONS_BYTES` more than its draft.
 8. What is kept is what was kept last under each kind and key. It is committed in the order of the calls, together with
-   the entries: what was kept before an entry was submitted is not lost if that entry is committed.
+   the entries: what was kept before an entry was submitted is not lost if that entry is committed. A `Change` is
+   answered with `Changed` when all of it is committed; one that `Failed` is not kept, now or later.
 9. When a `ForgetRecord` that is `settled` is kept, all that it is of is erased, as by a `delete`, or has the name
    `FORGOTTEN` in its place (see `anonymous`), at most a minute later not in a file either; a large file takes longer by
    the time that it takes to be read. Then the record is kept no longer.

@@ -16,6 +16,8 @@ from trio_chat.core.codec import json_size
 from trio_chat.core.effects import (
     Answer,
     Append,
+    Change,
+    Changed,
     Committed,
     Discard,
     Draft,
@@ -214,6 +216,8 @@ class MemoryLog:
         """Answer at once; see `Log`."""
         if isinstance(request, Search):
             return self._search(request, now)
+        if isinstance(request, Change):
+            return Changed(request)
         room = self._rooms.get(request.room)
         if room is None:
             if isinstance(request, Read):  # it makes no room: a replay may ask for one that was forgotten since

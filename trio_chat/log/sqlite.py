@@ -18,7 +18,7 @@ from typing import TypeAlias, TypeVar
 import trio
 
 from trio_chat.config import History
-from trio_chat.core.effects import Answer, Append, Discard, Failed, Forget, Keep, Now, Read, Request, Search
+from trio_chat.core.effects import Answer, Append, Change, Discard, Failed, Forget, Keep, Now, Read, Request, Search
 from trio_chat.log.opening import Sync
 from trio_chat.log.store import RETRY, Job, Store
 
@@ -43,7 +43,7 @@ class SqliteLog:
         self._waiting: dict[Key, tuple[Job, Now]] = {}  # in order; of a record only the newest, at its place
         self._numbers = count()
         self._requests = 0  # that wait
-        self._bytes = Counter[type[Append | Read]]()  # of those, by kind
+        self._bytes = Counter[type[Append | Read | Change]]()  # of those, by kind
         self._taken: list[tuple[Job, Now]] = []  # the batch until its thread has begun
         self._searches: deque[tuple[Search, Now]] = deque()
         self._bell, self._search_bell = trio.Event(), trio.Event()
@@ -62,7 +62,10 @@ class SqliteLog:
             self._searches.append((request, now))
             self._search_bell.set()
             return None
-        size = request.draft.size if isinstance(request, Append) else request.max_bytes
+        if isinstance(request, Change):
+            size = 0
+        else:
+            size = request.draft.size if isinstance(request, Append) else request.max_bytes
         waiting = self._bytes[type(request)]
         if self._requests >= REQUESTS or (waiting and waiting + size > REQUEST_BYTES):
             return Failed(request, RETRY)

@@ -14,6 +14,8 @@ from trio_chat.config import History
 from trio_chat.core.effects import (
     Answer,
     Append,
+    Change,
+    Changed,
     Committed,
     Discard,
     Failed,
@@ -38,7 +40,7 @@ from trio_chat.log.tidy import Tidy
 from trio_chat.log.watch import GoneError, Watch
 
 log = logging.getLogger(__name__)
-Job: TypeAlias = Append | Read | Keep | Discard | Forget
+Job: TypeAlias = Append | Read | Change | Keep | Discard | Forget
 T = TypeVar("T")
 RETRY = 1.0  # seconds from a commit that failed to the next that is tried
 TIDY_RETRY = 30.0  # … and from an upkeep that failed
@@ -104,7 +106,7 @@ class Store:
     # --- Requests --------------------------------------------------------------------------------------------------
 
     def perform(self, batch: Sequence[tuple[Job, Now]]) -> list[Answer]:
-        """Do all of `batch` in one transaction; answers each `Append` and `Read`, in order.
+        """Do all of `batch` in one transaction; answers each `Append`, `Read` and `Change`, in order.
 
         Where that fails, and for `RETRY` after it, nothing is appended and reads show what is committed; what is to be
         kept or forgotten is remembered for the next transaction. It raises nothing.
@@ -131,7 +133,7 @@ class Store:
                 return [answer for one in batch for answer in self.perform((one,))]
             job = batch[0][0]
             log.exception("log: bug: %s was not done", type(job).__name__)
-            return [Failed(job, RETRY)] if isinstance(job, Append | Read) else []
+            return [Failed(job, RETRY)] if isinstance(job, Append | Read | Change) else []
 
     @property
     def _owes(self) -> bool:
@@ -178,6 +180,10 @@ class Store:
                             kept.note(changes, change)
                 case Read():
                     answers.append(self._entries.read(job, now))
+                case Change():
+                    for change in job.keep:
+                        kept.note(changes, change)
+                    answers.append(Changed(job))
                 case Forget():
                     self._entries.forget(job)
                     erasing = True
@@ -217,6 +223,8 @@ class Store:
                     answers.append(Failed(job, RETRY))
                 case Read():
                     answers.append(self._read(job, now))
+                case Change():
+                    answers.append(Failed(job, RETRY))
                 case Forget():
                     self._forgets[job.room] = job
                 case _:

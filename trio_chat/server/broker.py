@@ -27,6 +27,7 @@ from trio_chat.core.effects import (
     Append,
     Attempted,
     Banned,
+    Change,
     ConnId,
     Cut,
     Deliver,
@@ -105,6 +106,7 @@ class Broker:
             Deliver: self._deliver,
             Reply: self._reply,
             Append: self._submit,
+            Change: self._submit,
             Search: self._read,
             Read: self._read,
             Cut: self._cut,
@@ -299,8 +301,7 @@ class Broker:
     def _make_way(self, given: Received) -> None:
         """Whoever resumes a session stops what its last connection still writes: only then is known what it wrote."""
         conn = self.state.resumed(given, self._now)
-        gone = None if conn is None else self._partings.stop(conn)
-        if gone is not None:
+        if conn is not None and (gone := self._partings.stop(conn)) is not None:
             self._end(gone)
 
     # --- Deciding, and doing what was decided ------------------------------------------------------------------------

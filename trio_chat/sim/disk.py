@@ -14,7 +14,19 @@ from typing import TypeAlias
 import trio
 
 from trio_chat.config import History
-from trio_chat.core.effects import Answer, Append, Committed, Discard, Failed, Forget, Keep, Now, Request
+from trio_chat.core.effects import (
+    Answer,
+    Append,
+    Change,
+    Changed,
+    Committed,
+    Discard,
+    Failed,
+    Forget,
+    Keep,
+    Now,
+    Request,
+)
 from trio_chat.core.records import Record, Restored
 from trio_chat.log.memory import MemoryLog
 
@@ -114,13 +126,14 @@ class VirtualLog:
                     disk.entries.forget(job)
                 else:
                     disk.change(job)
-            elif isinstance(job, Append) and disk.full:
+            elif isinstance(job, Append | Change) and disk.full:
                 answers.append(Failed(job, RETRY))
             else:
                 assert now is not None
                 answer = disk.entries.submit(job, now)
-                for change in job.keep if isinstance(job, Append) and isinstance(answer, Committed) else ():
-                    disk.change(change)
+                if isinstance(answer, Committed | Changed):
+                    for change in answer.request.keep:
+                        disk.change(change)
                 answers.append(answer)
         return answers
 
