@@ -119,7 +119,9 @@ class RedisLog:
             return
         with trio.move_on_after(FLUSH, shield=True):
             try:
-                await self._store.perform([*self._waiting.values()], self._now())
+                now = self._now()
+                now = now._replace(mono=now.mono + RETRY)  # also where that is not yet to be tried again
+                await self._store.perform([*self._waiting.values()], now)
             except LostError as error:
                 log.warning("log: the end is not committed: %s", error)
                 return
