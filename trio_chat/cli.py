@@ -162,7 +162,7 @@ def _command_line(argv: Sequence[str]) -> int:
     """Parse and run. Every mistake of the user's is one line on stderr."""
     try:
         code: int = build()(argv) or 0  # None after --help and --version
-        if sys.stdout is not None:
+        if sys.stdout is not None and code != 2:  # then one line was said, perhaps of stdout
             sys.stdout.flush()
         return code
     except UnusedCliTokensError as error:

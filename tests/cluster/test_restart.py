@@ -2,78 +2,27 @@
 
 from __future__ import annotations
 
-import inspect
+import os
 import signal
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from tests.cluster.servers import one_server, own_place, restart_on_it, start_on_it, taken_from
 from tests.cluster.valkey import Valkey, free_port, valkey
-from tests.e2e import test_restart, test_resume, test_revise
+from tests.e2e import test_restart
 from tests.e2e.client import contents, join
-from tests.e2e.conftest import QUICK, modern
+from tests.e2e.conftest import QUICK
 from tests.e2e.process import Server, serving
-from tests.e2e.test_revise import pair
 from tests.e2e.web import page
+from trio_chat import cli
 
-__all__ = ["modern", "pair"]
-Restart = Callable[..., Server]
-globals().update(
-    {
-        name: test
-        for suite in (test_restart, test_resume, test_revise)
-        for name, test in vars(suite).items()
-        if name.startswith("test_") and not {"file", "tmp_path"} & {*inspect.signature(test).parameters}
-    }
-)
-
-
-@pytest.fixture(name="place")
-def own_place() -> Iterator[Valkey]:
-    with valkey(appendonly="yes", appendfsync="always") as own:
-        yield own
-
-
-@pytest.fixture(name="start")
-def start_on_it(place: Valkey) -> Iterator[Callable[..., Server]]:
-    with serving(*QUICK, "--log", place.url) as starting:
-        yield starting
-
-
-@pytest.fixture(name="server")
-def one_server(start: Callable[..., Server]) -> Server:
-    return start()
-
-
-@pytest.fixture(name="restart")
-def restart_on_it(place: Valkey) -> Iterator[Restart]:
-    """Start a server; the one before it is stopped, or killed. Its lease is taken for over, as it is in ten seconds."""
-    servers: list[Server] = []
-
-    def end(killed: bool) -> None:
-        server = servers[-1]
-        if server.process.poll() is None:
-            server.signal(signal.SIGKILL if killed else signal.SIGTERM)
-        code = server.wait()
-        server.kill()  # it is gone: this removes what it left
-        server.check_log()
-        assert code == (-signal.SIGKILL if killed else 0)
-        if killed:
-            place.ask("DEL", "trio_chat:lease")
-
-    def again(*flags: str, killed: bool = False) -> Server:
-        if servers:
-            end(killed)
-        servers.append(Server(*QUICK, "--log", place.url, *flags))
-        return servers[-1].ready()
-
-    yield again
-    try:
-        end(False)
-    finally:
-        for server in servers:
-            server.kill()
+__all__ = ["one_server", "own_place", "restart_on_it", "start_on_it"]
+globals().update(taken_from(test_restart))
 
 
 @pytest.mark.slow
@@ -170,3 +119,80 @@ def test_a_user_with_few_rights(place: Valkey) -> None:
             assert alice.ask("message", content="said")["type"] == "ack"
         server.wait_for("deleted messages may still be in the server's files: BGREWRITEAOF")
         assert "sesame" not in server.log
+
+
+def test_a_server_that_was_paused_does_nothing_more(place: Valkey) -> None:
+    """It believed that it had the log; another took it when its lease was over."""
+    paused = Server(*QUICK, "--log", place.url).ready()
+    with join(paused, "alice") as alice:
+        alice.ask("message", content="mine")
+        paused.signal(signal.SIGSTOP)
+        place.ask("DEL", "trio_chat:lease")  # as ten seconds do
+        with serving(*QUICK, "--log", place.url) as start:
+            server = start()
+            with join(server, "bob") as bob:
+                assert bob.ask("message", content="the next")["seq"] == 2
+                alice.send("message", content="too late")
+                paused.signal(signal.SIGCONT)
+                assert paused.wait() == 2
+                assert paused.log.endswith("--log: another process has it by now\n")
+                assert contents(bob.ask("history", room="general")["entries"]) == ["mine", "the next"]
+    paused.kill()
+    paused.check_log()
+
+
+@pytest.mark.slow
+def test_a_redis_that_is_too_slow(place: Valkey, start: Callable[..., Server]) -> None:
+    """What was sent has no answer until it is known; all the rest is refused, and nothing piles up."""
+    server = start("--messages-burst", "10000", "--messages-per-second", "10000")
+    with join(server, "alice") as alice, join(server, "bob") as bob:
+        place.pause()
+        alice.send("message", content="on its way", id="first")
+        server.wait_for("refused: the server does not answer: no answer within 5 s", 15)
+        assert page(server, "/readyz") == 503
+        for number in range(200):
+            assert bob.ask("message", content=f"refused {number}")["code"] == "unavailable"
+        assert bob.ask("search", query="anything")["code"] == "unavailable"
+        place.resume()
+        server.wait_for("log: the trouble is over")
+        while not (mine := [frame for frame in alice.frames if frame.get("id") == "first"]):
+            alice.receive()
+        done = ["on its way"] if mine[0]["type"] == "ack" else []  # it was not sent where upkeep waited for an answer
+        assert bob.ask("message", content="taken")["seq"] == len(done) + 1
+        assert contents(bob.ask("history", room="general")["entries"]) == [*done, "taken"]
+
+
+def test_without_coredis_it_is_said_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "coredis.py").write_text("raise ModuleNotFoundError('No module named coredis', name='coredis')")
+    found = subprocess.run(
+        [sys.executable, "-m", "trio_chat", "--port", "0", "--log", "redis://:sesame@localhost"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert found.returncode == 2
+    said = "--log: redis://localhost:6379/0: coredis is missing: pip install 'trio-chat[redis]'\n"
+    assert found.stderr == said
+
+
+@pytest.mark.parametrize("command", ["check", "stats", "export"])
+def test_the_tools_for_files_are_none_for_it(command: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["log", command, "redis://:sesame@localhost"]) == 2
+    assert capfd.readouterr().err == "these tools are for log files; a Redis has its own\n"
+
+
+def test_a_redis_that_is_full(place: Valkey, start: Callable[..., Server]) -> None:
+    server = start()
+    with join(server, "alice") as alice:
+        alice.ask("message", content="held")
+        place.ask("CONFIG", "SET", "maxmemory", "1")
+        answer = alice.ask("message", content="lost")
+        assert answer.items() >= {"code": "unavailable", "retry_after": 1}.items()
+        assert page(server, "/readyz") == 503
+        assert contents(alice.ask("history", room="general")["entries"]) == ["held"]
+        assert alice.ask("search", query="held")["type"] == "search_result"
+        place.ask("CONFIG", "SET", "maxmemory", "0")
+        server.wait_for("log: the trouble is over")
+        assert alice.ask("message", content="more")["seq"] == 2

@@ -55,7 +55,7 @@ DEATHS = (
 
 @attrs.frozen
 class Campaign:
-    """What to do. `log`: the kind, with `{}` for the file. `basic`: the server has only the oldest commands."""
+    """What to do. `log`: as the option, with `{}` for a file. `basic`: the server has only the oldest commands."""
 
     seed: int
     rounds: int
@@ -137,7 +137,7 @@ async def run(campaign: Campaign, directory: Path) -> Outcome:
 
 def _plan(campaign: Campaign, rng: Random) -> Plan | None:
     """How this round's server is to die; None: it is the plain one, and is killed from outside."""
-    if campaign.log == "memory":
+    if not campaign.log.startswith("sqlite:"):
         return None
     if campaign.broken:
         return Plan(broken=True)

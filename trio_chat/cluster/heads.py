@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from trio_chat.core.effects import Append, Draft, Entry
-from trio_chat.log.marks import shown
+from trio_chat.core.effects import Append, Draft, Entry, Page, Read, Stale
+from trio_chat.log.marks import shown, shown_size
 
 NOTHING = -1.0  # in place of no time
 
@@ -98,3 +98,22 @@ def entry_of(seq: int, epoch: str, head: bytes, content: bytes, reactions: list[
         found.erased,
         shown((emoji, [name.decode() for name in names], count) for _, emoji, count, names in each),
     )
+
+
+def page_of(request: Read, reply: list[Any]) -> Page | Stale:
+    """The answer that the script `READ` comes to."""
+    match reply:
+        case [b"ok", first, last, rows]:
+            entries: list[Entry] = []
+            size = 0
+            for seq, head, content, reactions in rows:
+                entry = entry_of(seq, request.epoch, head, content, reactions)
+                size += shown_size(entry)
+                if size > request.max_bytes and entries:
+                    break
+                entries.append(entry)
+            return Page(request, tuple(entries if request.after is not None else reversed(entries)), first, last)
+        case [b"stale"]:
+            return Stale(request)
+        case _:
+            return Page(request, (), 1, 0)

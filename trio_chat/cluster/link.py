@@ -61,6 +61,11 @@ class Link:
 
     _pool: Pool
 
+    @property
+    def made(self) -> int:
+        """Connections so far. Where there is another, the server may be another by now."""
+        return self._pool.made
+
     async def call(self, calls: Sequence[Call]) -> list[Reply]:
         """Send all at once, in order, and return the answers; an error of the server's stands in its place.
 
@@ -145,5 +150,11 @@ async def open_link(url: RedisUrl) -> AsyncIterator[Link]:
         socket_keepalive=True,
         **options,
     )
+    failure: Exception | None = None
     async with pool:
-        yield Link(pool)
+        try:
+            yield Link(pool)
+        except Exception as error:
+            failure = error  # the pool's nursery would make a group of it
+    if failure is not None:
+        raise failure

@@ -54,8 +54,8 @@ local state = call('HMGET', KEYS[1], 'batch', 'done')
 if state[1] ~= ARGV[2] then
     if state[1] .. ':' .. state[2] ~= ARGV[4] then return {'lost'} end
     if place ~= 1 then return {'skipped'} end
+    call('HSET', KEYS[1], 'batch', ARGV[2], 'done', '0')  -- first: a server that is full refuses only the first write
     call('DEL', KEYS[2])
-    call('HSET', KEYS[1], 'batch', ARGV[2], 'done', '0')
     state[2] = '0'
 end
 local done = tonumber(state[2])

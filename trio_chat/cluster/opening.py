@@ -7,7 +7,7 @@ import os
 import secrets
 import socket
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import attrs
 import msgspec
@@ -58,9 +58,9 @@ async def claim(link: Link, *, history: History, boot: str, wall: float, patienc
     who = f"process {os.getpid()} on {socket.gethostname()} ({secrets.token_hex(4)})"
     try:
         fence, secret, known = await _own(link, who, patience)
-        run, lasting = await _server(link)
+        run = run_of((await _all(link, [ABOUT]))[0])
         rooms = sorted(await _members(link, ROOMS, b"SSCAN"))
-        doubt = bool(known) and known != run and not lasting
+        doubt = bool(known) and known != run
         if doubt:
             log.warning("log: the Redis was started anew since, and may have lost its end; all rooms get a new epoch")
             await _all(link, [script(scripts.EPOCH, (OWNER, base(room)), fence, f"{boot}-r{number}")
@@ -70,7 +70,9 @@ async def claim(link: Link, *, history: History, boot: str, wall: float, patienc
             secret = fresh["secret"] = secrets.token_bytes(32)
         if not doubt:
             fresh["run"] = run
-        await _all(link, [script(scripts.NOTE, (OWNER,), fence, *(part for pair in fresh.items() for part in pair))])
+        if fresh:
+            fields = (part for pair in fresh.items() for part in pair)
+            await _all(link, [script(scripts.NOTE, (OWNER,), fence, *fields)])
         spans, unswept = await _spans(link, fence, rooms, history, wall)
         records = await _records(link)
         restored = Restored(records=records, spans=spans, secret=secret, trusted=not doubt)
@@ -121,26 +123,14 @@ async def _own(link: Link, who: str, patience: float) -> tuple[str, bytes, str]:
         await trio.sleep(min(0.25, left))
 
 
-async def _server(link: Link) -> tuple[str, bool]:
-    """The run of the server, and whether all that it ever acknowledged survives its end."""
-    about, *settings = await link.call(
-        [(b"INFO", b"server"), (b"CONFIG GET", b"appendonly"), (b"CONFIG GET", b"appendfsync")]
-    )
-    if isinstance(about, RedisError):
-        raise about
-    fields = dict(line.split(b":", 1) for line in _bytes(about).splitlines() if b":" in line)
-    said = [_values(one) for one in settings]  # a hosted server may not tell: then it is in doubt
-    return fields.get(b"run_id", b"").decode(), said == [[b"yes"], [b"always"]]
+ABOUT: Final[Call] = (b"INFO", b"server")
 
 
-def _bytes(text: Any) -> bytes:
-    return bytes(text) if isinstance(text, bytes) else str(text).encode()
-
-
-def _values(answer: Reply) -> list[bytes]:
-    if isinstance(answer, dict):
-        return list(answer.values())
-    return list(answer[1::2]) if isinstance(answer, list) else []
+def run_of(about: Reply) -> str:
+    """What the answer to `ABOUT` says of the run of the server."""
+    text = about if isinstance(about, bytes) else str(about).encode()
+    fields = dict(line.split(b":", 1) for line in text.splitlines() if b":" in line)
+    return fields.get(b"run_id", b"").decode()
 
 
 async def _members(link: Link, key: str, command: bytes) -> list[str]:

@@ -40,6 +40,7 @@ class Pool(ConnectionPool[TCPConnection]):
         super().__init__(**options)
         self._slots = trio.Semaphore(self.max_connections, max_value=self.max_connections)
         self._idle: list[TCPConnection] = []
+        self.made = 0  # connections, so far
 
     @property
     def free(self) -> int:
@@ -99,6 +100,7 @@ class Pool(ConnectionPool[TCPConnection]):
             await trio.lowlevel.checkpoint_if_cancelled()  # then that is why, but coredis calls it an error
             raise error
         self._online_connections.add(connection)
+        self.made += 1
         return connection
 
     async def _keep(

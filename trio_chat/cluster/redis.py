@@ -53,14 +53,21 @@ class RedisLog:
         """Why nothing can be committed right now."""
         return self._store.trouble
 
+    @property
+    def _away(self) -> bool:
+        return self.trouble is not None and self._store.away
+
     def submit(self, request: Request, now: Now) -> Failed | None:
-        """Take a request; too many that wait, and all that come while there is trouble, are answered at once."""
+        """Take a request. Too many that wait, and what cannot be done while there is trouble, are answered at once."""
         if isinstance(request, Search):
-            if len(self._searches) >= SEARCHES or self.trouble is not None:
+            if len(self._searches) >= SEARCHES or self._away:
                 return Failed(request, RETRY)
             self._searches.append((request, now))
             self._search_bell.set()
             return None
+        if self._away or (self.trouble is not None and not isinstance(request, Read)):  # that is over without them
+            self._store.refused += isinstance(request, Append)
+            return Failed(request, RETRY)
         if isinstance(request, Change):
             size = 0
         else:
@@ -102,8 +109,9 @@ class RedisLog:
                 tasks.start_soon(self._write, answered)
                 tasks.start_soon(self._search, answered)
         except* LostError as group:
-            self._lost = True
-            raise _first(group) from None
+            lost = _first(group)
+        self._lost = True
+        raise lost
 
     async def finish(self) -> None:
         """Commit what waits, and give the log back. Bounded by `FLUSH` seconds; cannot be cancelled."""
@@ -111,7 +119,9 @@ class RedisLog:
             return
         with trio.move_on_after(FLUSH, shield=True):
             try:
-                await self._store.perform([*self._waiting.values()], self._now())
+                now = self._now()
+                now = now._replace(mono=now.mono + RETRY)  # also where that is not yet to be tried again
+                await self._store.perform([*self._waiting.values()], now)
             except LostError as error:
                 log.warning("log: the end is not committed: %s", error)
                 return

@@ -16,10 +16,10 @@ import msgspec
 from coredis.exceptions import RedisError
 
 from trio_chat.cluster import scripts
-from trio_chat.cluster.heads import entry_of, key_of, packed
+from trio_chat.cluster.heads import key_of, packed, page_of
 from trio_chat.cluster.link import BrokenError, Call, Link, Reply, UnreachableError, script, why
 from trio_chat.cluster.lua import ANSWERS, KEPT, LEASE, OWNER, ROOMS, base
-from trio_chat.cluster.opening import Claim, claim, oldest
+from trio_chat.cluster.opening import ABOUT, Claim, claim, oldest, run_of
 from trio_chat.config import History
 from trio_chat.core.effects import (
     Answer,
@@ -35,7 +35,6 @@ from trio_chat.core.effects import (
     Keep,
     KeyReused,
     Now,
-    Page,
     Read,
     Rejected,
     Stale,
@@ -43,7 +42,7 @@ from trio_chat.core.effects import (
 from trio_chat.core.errors import ErrorCode
 from trio_chat.core.records import ForgetRecord
 from trio_chat.log import MAX_EMOJI, SHOWN_USERS, LostError
-from trio_chat.log.marks import digest, shown_size
+from trio_chat.log.marks import digest
 
 log = logging.getLogger(__name__)
 Job: TypeAlias = Append | Read | Change | Keep | Discard | Forget
@@ -77,7 +76,8 @@ class Store:
         """Take over what `open` claimed."""
         self.link, self.claimed, self.history = link, claimed, history
         self.restored = claimed.restored
-        self.trouble: str | None = None  # why nothing can be committed right now
+        self.trouble: str | None = None  # why nothing can be committed right now, and …
+        self.away = False  # … then, whether nothing can be read, either
         self.rooms = dict.fromkeys(claimed.restored.spans)  # all there are
         self.unswept = dict.fromkeys(claimed.unswept)  # those with something to delete
         self.erased = True  # something was, and may still be in a file of the server's; or may have been, before us
@@ -88,9 +88,12 @@ class Store:
         self._unread: list[tuple[Job, Now]] = []  # what was to be read with it, and is asked for anew behind it
         self._owed: dict[tuple[str, ...], tuple[Keep | Discard | Forget, Now]] = {}  # could not be done yet, in order
         self._digests: dict[tuple[str, str, int], bytes] = {}  # of what was deleted, the oldest first: nowhere else
+        self._made = link.made
         self._vouched = claimed.vouched
+        self._noted = claimed.run if claimed.vouched else ""
         self._retry_at = -1e9  # monotonic
-        self._trouble_from, self._refused = 0.0, 0
+        self._trouble_from = 0.0  # monotonic
+        self.refused = 0  # entries, since then
 
     @classmethod
     async def open(cls, link: Link, *, history: History, boot: str, wall: float) -> Store:
@@ -115,7 +118,7 @@ class Store:
         """
         answers: list[Answer] = []
         if self.trouble is not None and now.mono < self._retry_at:
-            return self._refuse(jobs)
+            return self._refuse(jobs) if self.away else await self._only_read(jobs, now)
         if self._unknown is not None and not await self._send(self._unknown, answers, now):
             return answers + self._refuse(jobs)
         todo = [*self._owed.values(), *self._unread, *jobs]
@@ -124,6 +127,17 @@ class Store:
             self._unread.clear()
             await self._send(self._batch(todo), answers, now)
         return answers
+
+    async def _only_read(self, jobs: Sequence[tuple[Job, Now]], now: Now) -> list[Answer]:
+        """Read while nothing can be committed."""
+        reads = [(job, at) for job, at in jobs if isinstance(job, Read)]
+        answers = self._refuse([one for one in jobs if not isinstance(one[0], Read)])
+        try:
+            replies = await self.ask([self._read(*one) for one in reads]) if reads else []
+            return answers + [page_of(job, reply) for (job, _), reply in zip(reads, replies, strict=True)]
+        except (UnreachableError, BrokenError, RedisError) as error:
+            self.failed(f"the server does not answer: {error}", now)
+            return answers + self._refuse(reads)
 
     async def _send(self, batch: _Batch, answers: list[Answer], now: Now) -> bool:
         """Send a batch; returns whether its answers came, which are added to `answers`."""
@@ -136,16 +150,19 @@ class Store:
                 self._unknown = None
                 self._number -= 1
                 answers += self._refuse(batch.jobs)
-            self._failed(f"the server cannot be reached: {error}", now)
+            self.failed(f"the server cannot be reached: {error}", now)
             return False
         except BrokenError as error:
             self._unread += batch.part_with_reads()
-            self._failed(f"the server does not answer: {error}", now)
+            self.failed(f"the server does not answer: {error}", now)
             return False
         self._unknown = None
-        answers += self._settle(batch, replies, now)
-        if self.trouble is None and not self._vouched and any(isinstance(job, Keep) for job, _ in batch.jobs):
-            await self._vouch()
+        settled = self._settle(batch, replies, now)
+        self._vouched = self._vouched or any(isinstance(job, Keep) for job, _ in batch.jobs)
+        if self.trouble is None and self.link.made != self._made:
+            self._made = self.link.made
+            await self.renew(now)  # before anybody hears of what it says: it may have been started anew
+        answers += settled
         return True
 
     def _batch(self, jobs: list[tuple[Job, Now]]) -> _Batch:
@@ -222,7 +239,7 @@ class Store:
         if failure is None:
             self._over(now)
         else:
-            self._failed(f"the server refuses: {failure}", now)
+            self.failed(f"the server refuses: {failure}", now, away=False)
         return answers
 
     def see(self, reply: Reply) -> None:
@@ -241,7 +258,7 @@ class Store:
             case Append():
                 return self._appended(job, reply)
             case Read():
-                return _page(job, reply)
+                return page_of(job, reply)
             case Change():
                 for change in job.keep:
                     self._look(change)
@@ -298,7 +315,7 @@ class Store:
         for job, now in jobs:
             match job:
                 case Append() | Read() | Change():
-                    self._refused += isinstance(job, Append)
+                    self.refused += isinstance(job, Append)
                     answers.append(Failed(job, RETRY))
                 case Forget():
                     self._owed.pop(("", job.room), None)
@@ -309,10 +326,12 @@ class Store:
                     self._owed[of.kind, of.key] = job, now
         return answers
 
-    def _failed(self, why: str, now: Now) -> None:
+    def failed(self, why: str, now: Now, *, away: bool = True) -> None:
+        """Nothing can be committed from now on, nor be read where the server is `away`."""
+        self.away = away
         if self.trouble is None:
             log.warning("log: nothing can be committed, and messages are refused: %s", why)
-            self._trouble_from, self._refused = now.mono, 0
+            self._trouble_from, self.refused = now.mono, 0
         self.trouble = why
         self._retry_at = now.mono + RETRY
 
@@ -320,12 +339,7 @@ class Store:
         if self.trouble is not None:
             self.trouble = None
             lasted = max(0.0, now.mono - self._trouble_from)
-            log.info("log: the trouble is over after %.1f s; %d new entries were refused", lasted, self._refused)
-
-    async def _vouch(self) -> None:
-        """The first changes after new epochs are committed: the records of all rooms, with their epochs, among them."""
-        await self.ask([script(scripts.NOTE, (OWNER,), self.claimed.fence, "run", self.claimed.run)])
-        self._vouched = True
+            log.info("log: the trouble is over after %.1f s; %d new entries were refused", lasted, self.refused)
 
     async def ask(self, calls: Sequence[Call]) -> list[Reply]:
         """Send what may be done twice as well as once, and is no batch.
@@ -343,11 +357,30 @@ class Store:
         return replies
 
     async def renew(self, now: Now) -> None:
-        """Say that we live; the trouble begins or ends with that, too."""
+        """Say that we live, and see whether the server has all that it acknowledged; it may have been started anew.
+
+        Then its run is noted: the next start need not doubt it. After new epochs that waits until the first records are
+        committed: those of all rooms, with their epochs, are among them.
+
+        Raises:
+            LostError: see there.
+        """
         try:
-            await self.ask([self.claimed.held()])
+            state = (b"HMGET", OWNER.encode(), b"batch", b"done")
+            _, (number, done), about = await self.ask([self.claimed.held(), state, ABOUT])
+            if self._unknown is None and (number, done) not in self._known():
+                raise LostError("the server lost entries that it had acknowledged", again=True)
+            run = run_of(about)
+            if self._vouched and run != self._noted:
+                await self.ask([script(scripts.NOTE, (OWNER,), self.claimed.fence, "run", run)])
+                self._noted = run
         except (UnreachableError, BrokenError, RedisError) as error:
-            self._failed(f"the server does not answer: {error}", now)
+            self.failed(f"the server does not answer: {error}", now)
+
+    def _known(self) -> list[tuple[bytes, bytes]]:
+        """How far the changes may be, by what the server said of them."""
+        number, done = self._before.encode().split(b":")
+        return [(number, done), (b"%d" % (self._number + 1), b"0")]  # the latter: a script failed on its way
 
     async def close(self) -> None:
         """Let others have the log at once. What was not done before is lost."""
@@ -362,21 +395,3 @@ def _kept(change: Keep | Discard) -> tuple[str, str | bytes]:
     if isinstance(change, Keep):
         return f"{change.record.kind}\n{change.record.key}", _encode(change.record)
     return f"{change.kind}\n{change.key}", b""
-
-
-def _page(request: Read, reply: list[Any]) -> Page | Stale:
-    match reply:
-        case [b"ok", first, last, rows]:
-            entries: list[Entry] = []
-            size = 0
-            for seq, head, content, reactions in rows:
-                entry = entry_of(seq, request.epoch, head, content, reactions)
-                size += shown_size(entry)
-                if size > request.max_bytes and entries:
-                    break
-                entries.append(entry)
-            return Page(request, tuple(entries if request.after is not None else reversed(entries)), first, last)
-        case [b"stale"]:
-            return Stale(request)
-        case _:
-            return Page(request, (), 1, 0)

@@ -71,7 +71,10 @@ class Upkeep:
             return False
         try:
             return await self._sweep(now) or await self._forget() or await self._look(now) or await self._erase(now)
-        except (UnreachableError, BrokenError, RedisError) as error:
+        except (UnreachableError, BrokenError) as error:
+            self._store.failed(f"the server does not answer: {error}", now)
+            return False
+        except RedisError as error:
             self._at = now.mono + RETRY
             log.warning("log: upkeep failed, and waits %d s: %s", RETRY, why(error))
             return False
