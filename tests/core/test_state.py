@@ -10,7 +10,7 @@ import pytest
 
 from tests.core.driver import Driver
 from tests.core.script import play
-from trio_chat.core.effects import Drain, Failed, Read, Refused, Stale
+from trio_chat.core.effects import Drain, Failed, Read, Received, Refused, Stale
 from trio_chat.core.errors import Close, ErrorCode
 from trio_chat.core.events import Error, Pong, Welcome
 from trio_chat.core.messages import Bad, Connect, Join, Message, Ping, Resume
@@ -246,3 +246,16 @@ def test_whatever_the_hash_seed() -> None:
     }
     assert len(digests) == 1
     assert digests.pop().strip()
+
+
+def test_who_will_carry_a_session_on() -> None:
+    """The broker asks beforehand: of the last connection nothing more is written then."""
+    driver = Driver()
+    alice, bob = driver.connect("alice"), driver.connect("bob")
+    newcomer, wanted = driver.open(), Connect(resume=Resume(session=alice.session))
+    resumed = driver.state.resumed
+    assert resumed(Received(newcomer.conn, wanted), driver.now) == alice.conn
+    assert resumed(Received(bob.conn, wanted), driver.now) is None  # it has one
+    assert resumed(Received(newcomer.conn, Connect(username="carol")), driver.now) is None
+    assert resumed(Received(newcomer.conn, Connect(resume=Resume(session="nobody's"))), driver.now) is None
+    assert resumed(Received(999, wanted), driver.now) is None  # it is gone
